@@ -1,0 +1,197 @@
+"""Finished parts to a bundle directory: draft, measure with the runtime itself, gate, and swap in.
+
+The draft is a whole bundle but for its golden queries and quality card, so what is measured is exactly
+what ships. No wall-clock figure enters a bundle: the same inputs give the same bytes.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sqlite3
+from collections.abc import Mapping
+from datetime import datetime, timezone
+from importlib.metadata import version
+from pathlib import Path
+
+import yaml
+
+from build_tools import documents
+from build_tools.card import GOLDEN
+from build_tools.errors import BuildError, GateError
+from build_tools.evaluate import QualityCard
+from build_tools.pipeline import Encoder, Parts
+from build_tools.recipe import GatesSpec
+from build_tools.workspace import sync
+from edge_runtime import manifest as manifests
+from edge_runtime import schema
+from edge_runtime.bundle import sha256
+from edge_runtime.manifest import (
+    Compatible,
+    DocumentsSpec,
+    EncoderSpec,
+    FileEntry,
+    FusionSpec,
+    Licence,
+    Manifest,
+)
+
+QUALITY = "quality.yaml"
+TOKENIZER = "tokenizer.json"
+OLDEST_RUNTIME = "0.1.0"
+
+
+def draft(parts: Parts, directory: Path) -> None:
+    """Writes a complete bundle whose golden queries and quality card are still empty."""
+    shutil.rmtree(directory, ignore_errors=True)
+    (directory / "encoders").mkdir(parents=True)
+    (directory / "lexical").mkdir()
+    for encoder in parts.encoders:
+        shutil.copyfile(encoder.path, directory / _encoder_path(encoder))
+        shutil.copyfile(encoder.distilled.tokenizer, directory / _tokenizer_path(parts, encoder))
+    shutil.copyfile(parts.index, directory / parts.index_spec.path)
+    for name in (documents.FILENAME, documents.OWNERS):
+        shutil.copyfile(parts.corpus.stage.directory / name, directory / name)
+    for file in sorted(parts.lexical.iterdir()):
+        shutil.copyfile(file, directory / "lexical" / file.name)
+    (directory / GOLDEN).write_bytes(b"")
+    (directory / QUALITY).write_bytes(b"")
+    write_manifest(parts, directory)
+
+
+def write_manifest(parts: Parts, directory: Path) -> None:
+    """Hashes every file of the directory and writes the manifest that lists them."""
+    members = sorted(path for path in directory.rglob("*") if path.is_file())
+    files = tuple(
+        FileEntry(path.relative_to(directory).as_posix(), path.stat().st_size, sha256(path))
+        for path in members
+        if path.name != manifests.FILENAME
+    )
+    manifest = Manifest(
+        format=manifests.FORMAT,
+        name=parts.recipe.name,
+        version=parts.recipe.version,
+        created=created(),
+        compatible=Compatible(runtime=OLDEST_RUNTIME),
+        encoders=tuple(_encoder_spec(parts, encoder) for encoder in parts.encoders),
+        index=parts.index_spec,
+        lexical=parts.lexical_spec,
+        documents=_documents_spec(parts),
+        fusion=FusionSpec(k=parts.recipe.fusion.k, depth=parts.recipe.fusion.depth),
+        golden=GOLDEN,
+        quality=QUALITY,
+        licences=(
+            Licence("documents", parts.recipe.licence),
+            Licence(f"encoders, distilled from {parts.tower.name}", parts.tower.licence),
+        ),
+        files=files,
+    )
+    (directory / manifests.FILENAME).write_bytes(manifests.dump(manifest))
+
+
+def write_card(card: QualityCard, directory: Path) -> None:
+    """Writes quality.yaml."""
+    text = yaml.safe_dump(schema.encode(card), sort_keys=False, allow_unicode=True)
+    (directory / QUALITY).write_text(text, "utf-8")
+
+
+def check_gates(card: QualityCard, gates: GatesSpec, directory: Path) -> None:
+    """Compares the card with the recipe's gates.
+
+    Raises:
+        GateError: a table of every figure that fell short.
+    """
+    measured: list[tuple[str, float, float]] = []
+    for parity in card.parity:
+        measured.append((f"{parity.encoder} cosine_mean", parity.cosine_mean, gates.cosine_mean))
+        measured.append((f"{parity.encoder} cosine_min", parity.cosine_min, gates.cosine_min))
+    if card.index_recall is not None:
+        measured.append(("index_recall", card.index_recall, gates.index_recall))
+    # Not `value < gate`, which lets a figure that is not a number through.
+    short = [f"  {name}: {value:.4f}, gate {gate:.4f}" for name, value, gate in measured if not value >= gate]
+    if short:
+        lines = "\n".join(short)
+        raise GateError(f"below the recipe's gates; the draft is kept in {directory}:\n{lines}")
+
+
+def swap_in(finished: Path, target: Path) -> None:
+    """Makes `finished` the bundle at `target`; programs that have the old one open keep it.
+
+    A directory cannot be replaced by one rename. Between the two here the old bundle has the name
+    ``TARGET.old``; an error puts it back, and after a kill `recover` does.
+    """
+    sync(finished)
+    recover(target)
+    try:
+        if target.exists():
+            target.rename(_retired(target))
+        finished.rename(target)
+    except BaseException:
+        recover(target)
+        raise
+    sync(target.parent)
+    shutil.rmtree(_retired(target), ignore_errors=True)
+
+
+def recover(target: Path) -> None:
+    """Puts the old bundle back where an earlier `swap_in` was killed half way, else removes it."""
+    retired = _retired(target)
+    if retired.exists() and not target.exists():
+        retired.rename(target)
+    shutil.rmtree(retired, ignore_errors=True)
+
+
+def created() -> str:
+    """Now, or SOURCE_DATE_EPOCH (reproducible-builds.org) where somebody wants the same bytes again.
+
+    Raises:
+        BuildError: SOURCE_DATE_EPOCH is not a number of seconds.
+    """
+    epoch = os.environ.get("SOURCE_DATE_EPOCH")
+    try:
+        moment = datetime.fromtimestamp(int(epoch), timezone.utc) if epoch else datetime.now(timezone.utc)
+    except (ValueError, OverflowError, OSError):
+        raise BuildError(f"SOURCE_DATE_EPOCH: expected whole seconds since 1970; found {epoch!r}") from None
+    return moment.strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def _retired(target: Path) -> Path:
+    return target.with_name(target.name + ".old")
+
+
+def _encoder_path(encoder: Encoder) -> str:
+    return f"encoders/{encoder.spec.id}.onnx"
+
+
+def _tokenizer_path(parts: Parts, encoder: Encoder) -> str:
+    """One shared file where all students read alike, else one each."""
+    digests = {sha256(other.distilled.tokenizer) for other in parts.encoders}
+    return TOKENIZER if len(digests) == 1 else f"encoders/{encoder.spec.id}.tokenizer.json"
+
+
+def _encoder_spec(parts: Parts, encoder: Encoder) -> EncoderSpec:
+    return EncoderSpec(
+        id=encoder.spec.id,
+        kind="onnx",
+        path=_encoder_path(encoder),
+        tokenizer=_tokenizer_path(parts, encoder),
+        ndim=parts.tower.ndim,
+        max_tokens=encoder.spec.max_tokens,
+        prompt="",
+        layers=len(encoder.spec.layers),
+        writer=_versions("torch", "onnx", "onnxruntime", "tokenizers"),
+    )
+
+
+def _documents_spec(parts: Parts) -> DocumentsSpec:
+    return DocumentsSpec(
+        path=documents.FILENAME,
+        owners=documents.OWNERS,
+        passages=parts.corpus.passages,
+        documents=parts.corpus.documents,
+        writer={"sqlite": sqlite3.sqlite_version},
+    )
+
+
+def _versions(*names: str) -> Mapping[str, str]:
+    return {name: version(name) for name in names}

@@ -1,0 +1,186 @@
+"""Measures a drafted bundle: the quality card, the golden queries, and the tables that show them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rich import box
+from rich.table import Table
+
+import edge_runtime
+from build_tools import evaluate
+from build_tools.corpus.beir import read_qrels, read_queries
+from build_tools.distill.student import Student
+from build_tools.distill.trainer import encode_tokens
+from build_tools.errors import DataError
+from build_tools.evaluate import Parity, QualityCard, Questions, Ranked, Row, VectorSpace
+from build_tools.index import FILENAME as DENSE
+from build_tools.index import recall_at_10
+from build_tools.towers import Tower
+from edge_runtime import manifest as manifests
+from edge_runtime.bundle import Bundle
+from edge_runtime.dense import DenseIndex
+from edge_runtime.retriever import Retriever
+
+GOLDEN = "golden.jsonl"
+GOLDEN_PASSAGES = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Reference:
+    """What the desktop still has of a build, to compare the bundle with.
+
+    Attributes:
+        students: the PyTorch students by encoder id.
+    """
+
+    tower: Tower
+    space: VectorSpace
+    students: dict[str, Student]
+
+
+def labelled(folder: Path, split: str, keys: Sequence[str], limit: int | None = None) -> Questions:
+    """The judged queries of a BEIR folder that have a relevant document, in the order of its qrels.
+
+    Raises:
+        DataError: none of the relevant documents is among `keys`.
+    """
+    texts = {query.id: query.text for query in read_queries(folder)}
+    judgements: dict[str, dict[str, int]] = {}
+    for judgement in read_qrels(folder, split):
+        if judgement.query in texts:
+            judgements.setdefault(judgement.query, {})[judgement.document] = judgement.relevance
+    answers = {query: _relevant(documents) for query, documents in judgements.items()}
+    if set(keys).isdisjoint(set().union(*answers.values())):
+        raise DataError(f"{folder}: none of its relevant documents is in this bundle; is it another corpus?")
+    chosen = [query for query in judgements if answers[query]][:limit]
+    return Questions(
+        "labels", {query: texts[query] for query in chosen}, {query: judgements[query] for query in chosen}
+    )
+
+
+def rows(
+    directory: Path, questions: Questions, reference: Reference | None, advance: Callable[[int], None]
+) -> tuple[Row, ...]:
+    """Every row of the card that can be measured; without `reference`, those of the bundle alone.
+
+    Args:
+        advance: told how many more systems are measured.
+    """
+    meter = _Meter(questions, advance)
+    with edge_runtime.open(directory, verify="size") as retriever:
+        words = evaluate.bundle_rankings(retriever, meter.texts, "lexical")
+        meter.add("BM25", words, size=_size(directory, "lexical/"))
+        encoder_ids = retriever.info().encoders
+    if reference:
+        meter.add_teacher(reference)
+    for encoder_id in encoder_ids:
+        with edge_runtime.open(directory, encoder=encoder_id, verify="size") as retriever:
+            _add_student(meter, encoder_id, retriever, reference, directory)
+    return tuple(meter.rows)
+
+
+def parity_and_recall(
+    directory: Path, reference: Reference, texts: Sequence[str]
+) -> tuple[tuple[Parity, ...], float]:
+    """What compiling and indexing lost, on held-out texts: one parity for each encoder, and recall@10."""
+    parities = []
+    for encoder_id, student in reference.students.items():
+        with edge_runtime.open(directory, encoder=encoder_id, verify="size") as retriever:
+            tokens = [retriever.tokenize(text) for text in texts]
+            compiled = retriever.encode(texts)
+        parities.append(evaluate.parity(encoder_id, compiled, encode_tokens(student, tokens)))
+    bundle = Bundle.open(directory, verify="size")
+    dense = DenseIndex.open(bundle, bundle.manifest.index)
+    recall = recall_at_10(reference.space.vectors, reference.tower.encode_queries(texts), dense.search)
+    dense.close()
+    bundle.close()
+    return tuple(parities), round(recall, 4)
+
+
+def write_golden(directory: Path, texts: Sequence[str]) -> None:
+    """Writes golden.jsonl: what each encoder makes of these texts, and the rows it finds first."""
+    bundle = Bundle.open(directory, verify="size")
+    ids = [spec.id for spec in bundle.manifest.encoders]
+    dense = DenseIndex.open(bundle, bundle.manifest.index)
+    lines: list[dict[str, Any]] = [
+        {"query": text, "tokens": {}, "vector": {}, "passages": {}} for text in texts
+    ]
+    for encoder_id in ids:
+        with edge_runtime.open(directory, encoder=encoder_id, verify="size") as retriever:
+            for line, vector in zip(lines, retriever.encode(texts), strict=True):
+                line["tokens"][encoder_id] = retriever.tokenize(line["query"])
+                line["vector"][encoder_id] = [round(float(value), 6) for value in vector]
+                line["passages"][encoder_id] = dense.search(vector, GOLDEN_PASSAGES).rows.tolist()
+    dense.close()
+    bundle.close()
+    text = "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines)
+    (directory / GOLDEN).write_text(text, "utf-8")
+
+
+def table(card: QualityCard) -> Table:
+    """The card as a person reads it."""
+    basis = (
+        "judged queries" if card.basis == "labels" else "held-out texts; relevant = the teacher's ten best"
+    )
+    shown = Table(
+        title=f"Quality on {card.queries} {basis}", title_justify="left", box=box.SIMPLE, padding=(0, 1)
+    )
+    shown.add_column("system", no_wrap=True)
+    for name in ("nDCG@10", "R@10", "R@100", "MRR@10", "kept", "MB"):
+        shown.add_column(name, justify="right", no_wrap=True)
+    for row in card.rows:
+        figures = (row.ndcg_10, row.recall_10, row.recall_100, row.mrr_10)
+        kept = "" if row.retention is None else f"{row.retention:.3f}"
+        size = "" if row.bytes is None else f"{row.bytes / 1e6:.1f}"
+        shown.add_row(row.system, *(f"{figure:.3f}" for figure in figures), kept, size)
+    return shown
+
+
+def _relevant(documents: Mapping[str, int]) -> set[str]:
+    return {key for key, relevance in documents.items() if relevance > 0}
+
+
+class _Meter:
+    """Collects the rows of one set of questions."""
+
+    def __init__(self, questions: Questions, advance: Callable[[int], None]) -> None:
+        self.texts = list(questions.texts.values())
+        self.rows: list[Row] = []
+        self._questions, self._advance = questions, advance
+        self._teacher: float | None = None
+
+    def add(self, system: str, rankings: Sequence[Ranked], *, size: int | None = None) -> Row:
+        row = evaluate.measure(system, rankings, self._questions, teacher=self._teacher, size=size)
+        self.rows.append(row)
+        self._advance(1)
+        return row
+
+    def add_teacher(self, reference: Reference) -> None:
+        vectors = reference.tower.encode_queries(self.texts)
+        self._teacher = self.add("teacher, exact float32", reference.space.rank(vectors)).ndcg_10
+
+
+def _add_student(
+    meter: _Meter, encoder_id: str, retriever: Retriever, reference: Reference | None, directory: Path
+) -> None:
+    if reference and encoder_id in reference.students:
+        tokens = [retriever.tokenize(text) for text in meter.texts]
+        vectors = encode_tokens(reference.students[encoder_id], tokens)
+        meter.add(f"{encoder_id}, exact float32", reference.space.rank(vectors))
+        compiled = reference.space.rank(retriever.encode(meter.texts))
+        meter.add(f"{encoder_id}, int8", compiled, size=_size(directory, f"encoders/{encoder_id}."))
+    index_size = _size(directory, DENSE)
+    dense = evaluate.bundle_rankings(retriever, meter.texts, "dense")
+    meter.add(f"{encoder_id}, int8, index", dense, size=index_size)
+    meter.add(f"{encoder_id}, hybrid", evaluate.bundle_rankings(retriever, meter.texts, "hybrid"))
+
+
+def _size(directory: Path, prefix: str) -> int:
+    """Bytes of the bundle's files whose path starts so."""
+    files = manifests.read(directory / manifests.FILENAME).files
+    return sum(entry.size for entry in files if entry.path.startswith(prefix))

@@ -1,0 +1,158 @@
+"""A trained student to one fused int8 ONNX file.
+
+Steps: export in float32 (pooling, projection and normalisation inside), fuse attention, layer norm and
+gelu, quantize the matrices per channel to int8 with dynamic activations, and store the word table as int8
+rows with one scale each. What the file loses against PyTorch is measured by `parity`.
+"""
+
+from __future__ import annotations
+
+import logging
+import tempfile
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import torch
+from numpy.typing import NDArray
+from onnx import ModelProto, TensorProto, helper, numpy_helper
+
+from build_tools.distill.student import Student
+from build_tools.errors import BuildError
+
+OPSET = 17
+OUTPUT = "sentence_embedding"
+
+
+def compile_onnx(student: Student, path: Path) -> None:
+    """Writes the int8 form of `student` to `path`.
+
+    Inputs ``input_ids`` and ``attention_mask``, int64 (n, t), both axes dynamic; output
+    ``sentence_embedding``, float32 (n, ndim), of unit length.
+
+    Raises:
+        BuildError: the exporter made a graph of another form.
+    """
+    with tempfile.TemporaryDirectory() as scratch:
+        exported, fused, quantized = (Path(scratch) / f"{step}.onnx" for step in ("export", "fuse", "int8"))
+        _export(student, exported)
+        _fuse(exported, fused, student)
+        _quantize(fused, quantized)
+        model = onnx.load(str(quantized))
+    _store_word_table_as_int8(model, _word_table(model, student))
+    model.doc_string = ""
+    onnx.checker.check_model(model)
+    path.write_bytes(model.SerializeToString(deterministic=True))
+
+
+def _export(student: Student, path: Path) -> None:
+    example = torch.ones((2, 8), dtype=torch.int64)
+    dynamic = {0: "batch", 1: "tokens"}
+    with warnings.catch_warnings(), torch.no_grad():
+        warnings.simplefilter("ignore")  # the tracing exporter is deprecated, but the only one that fuses
+        torch.onnx.export(
+            student.eval(),
+            (example, example),
+            str(path),
+            input_names=["input_ids", "attention_mask"],
+            output_names=[OUTPUT],
+            dynamic_axes={"input_ids": dynamic, "attention_mask": dynamic, OUTPUT: {0: "batch"}},
+            opset_version=OPSET,
+            dynamo=False,
+        )
+
+
+def _fuse(source: Path, target: Path, student: Student) -> None:
+    from onnxruntime.transformers.fusion_options import FusionOptions
+    from onnxruntime.transformers.optimizer import optimize_model
+
+    options = FusionOptions("bert")
+    options.enable_embed_layer_norm = False  # it would swallow the word table, which gets its own int8 form
+    with _errors_only():
+        optimized = optimize_model(
+            str(source),
+            model_type="bert",
+            num_heads=student.shape.heads,
+            hidden_size=student.shape.hidden,
+            optimization_options=options,
+            opt_level=0,
+        )
+        optimized.save_model_to_file(str(target))
+
+
+def _quantize(source: Path, target: Path) -> None:
+    from onnxruntime.quantization import QuantType, quantize_dynamic
+
+    with _errors_only():  # "consider pre-processing": already fused
+        quantize_dynamic(
+            str(source),
+            str(target),
+            per_channel=True,
+            weight_type=QuantType.QInt8,
+            op_types_to_quantize=["MatMul", "Attention"],
+            # Fused graphs carry no inferred types; activations of computed matrices stay float32.
+            extra_options={"DefaultTensorType": TensorProto.FLOAT, "MatMulConstBOnly": True},
+        )
+
+
+@contextmanager
+def _errors_only() -> Iterator[None]:
+    """ONNX Runtime's tools log to the root and to their own logger; both are as before afterwards."""
+    loggers = [logging.getLogger(), logging.getLogger("onnxruntime.transformers")]
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)
+
+
+def _word_table(model: ModelProto, student: Student) -> str:
+    """The name of the initializer that holds the word table."""
+    shape = [student.shape.vocabulary, student.shape.hidden]
+    for node in model.graph.node:
+        if node.op_type == "Gather" and node.input[1] == "input_ids":
+            for initializer in model.graph.initializer:
+                if initializer.name == node.input[0] and list(initializer.dims) == shape:
+                    return str(initializer.name)
+    raise BuildError(
+        f"torch {torch.__version__} exports no word table; install a torch that edge-runtime[build] allows"
+    )
+
+
+def _store_word_table_as_int8(model: ModelProto, name: str) -> None:
+    """Replaces Gather(float32) by Cast(Gather(int8)) * Gather(row scale)."""
+    graph = model.graph
+    table = next(item for item in graph.initializer if item.name == name)
+    rows, scales = quantize_rows(numpy_helper.to_array(table))
+    graph.initializer.remove(table)
+    graph.initializer.append(numpy_helper.from_array(rows, f"{name}_int8"))
+    graph.initializer.append(numpy_helper.from_array(scales, f"{name}_scale"))
+    position, gather = next((i, node) for i, node in enumerate(graph.node) if name in node.input)
+    replacement = [
+        helper.make_node("Gather", [f"{name}_int8", "input_ids"], ["word_rows"]),
+        helper.make_node("Gather", [f"{name}_scale", "input_ids"], ["word_scales"]),
+        helper.make_node("Cast", ["word_rows"], ["word_values"], to=TensorProto.FLOAT),
+        helper.make_node("Mul", ["word_values", "word_scales"], [gather.output[0]]),
+    ]
+    graph.node.remove(gather)
+    for offset, node in enumerate(replacement):
+        graph.node.insert(position + offset, node)
+
+
+def quantize_rows(table: NDArray[Any]) -> tuple[NDArray[np.int8], NDArray[np.float32]]:
+    """Each row to int8 by its own largest component.
+
+    Returns:
+        int8 (n, d) and float32 (n, 1); their product is the table to within half a step.
+    """
+    largest = np.abs(table).max(axis=1, keepdims=True)
+    scales = (largest / 127).astype(np.float32)
+    scales[scales == 0] = 1  # rows of zeros, or of numbers too small for a scale
+    return np.clip(np.rint(table / scales), -127, 127).astype(np.int8), scales

@@ -1,0 +1,119 @@
+"""CSV and its relatives (RFC 4180, any one-character separator): a header row, then a record a row."""
+
+from __future__ import annotations
+
+import csv
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TextIO
+
+from build_tools.corpus import records, utf8
+from build_tools.corpus.problems import BadRecord, Record
+from build_tools.corpus.records import Row
+from build_tools.errors import CorpusError
+from build_tools.recipe import CorpusSpec, Fields
+
+MAX_FIELD_CHARACTERS = 16 << 20
+"""A longer field is a bad record. An unclosed quote would otherwise swallow the rest of the file."""
+
+
+def documents(spec: CorpusSpec) -> Iterator[Record]:
+    """The documents of the file at ``spec.path``, columns named by ``spec.fields``.
+
+    Raises:
+        CorpusError: the header row is missing, repeats a name or lacks a column that the recipe names.
+    """
+    return records.documents(_rows(Path(spec.path or ""), spec), spec.fields)
+
+
+def _rows(path: Path, spec: CorpusSpec) -> Iterator[Row | BadRecord]:
+    # Bytes that are not UTF-8 become lone surrogates, so that one bad row does not end the stream.
+    with path.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
+        parsed = _parse(file, spec.delimiter)
+        header = _header(parsed, utf8.printable(path), spec.fields)
+        for number, (line_number, cells) in enumerate(parsed, 1):
+            yield _row(cells, header, f"{utf8.printable(path)}:{line_number}", number)
+
+
+def _parse(file: TextIO, delimiter: str) -> Iterator[tuple[int, Sequence[str] | csv.Error]]:
+    """Rows that are not blank, each with the line that it starts on, or the error met there."""
+    lines = (line.replace("\0", "") for line in file)
+    try:
+        reader = csv.reader(lines, delimiter=delimiter, strict=True)
+    except (TypeError, ValueError) as error:
+        raise CorpusError(f"corpus.delimiter: expected a separator; found {delimiter!r} ({error})") from None
+    while True:
+        line_number = reader.line_num + 1
+        try:
+            row: Sequence[str] | csv.Error = _next_row(reader)
+        except csv.Error as error:
+            row = error
+        except StopIteration:
+            return
+        if row:
+            yield line_number, row
+
+
+def _next_row(reader: Iterator[list[str]]) -> list[str]:
+    # The limit is global to the process, so it is raised only while our own rows are parsed.
+    limit = csv.field_size_limit(MAX_FIELD_CHARACTERS)
+    try:
+        return next(reader)
+    finally:
+        csv.field_size_limit(limit)
+
+
+def _header(
+    parsed: Iterator[tuple[int, Sequence[str] | csv.Error]], path: str, fields: Fields
+) -> tuple[str, ...]:
+    line_number, row = next(parsed, (1, ()))
+    if not row:
+        raise CorpusError(f"{path}: expected a header row; found an empty file")
+    if isinstance(row, csv.Error) or _has_bad_bytes(row):
+        problem = str(row) if isinstance(row, csv.Error) else "it is not UTF-8"
+        raise CorpusError(f"{path}:{line_number}: the header row cannot be read: {problem}")
+    names = tuple(name.strip() for name in row)
+    twice = [name for name, count in Counter(names).items() if name and count > 1]
+    if twice:
+        raise CorpusError(f"{path}:{line_number}: expected each column once; found twice: {', '.join(twice)}")
+    missing = [name for name in _needed(fields) if name not in names]
+    if missing:
+        raise CorpusError(f"{path}:{line_number}: {_missing_columns(missing, names)}")
+    return names
+
+
+def _needed(fields: Fields) -> tuple[str, ...]:
+    """Columns that must be there: the text, and every other one that the recipe names itself."""
+    default = Fields()
+    chosen = [
+        name for name, usual in ((fields.id, default.id), (fields.title, default.title)) if name != usual
+    ]
+    return (fields.text, *(name for name in chosen if name), *fields.metadata)
+
+
+def _missing_columns(missing: Sequence[str], names: Sequence[str]) -> str:
+    wanted = ", ".join(repr(name) for name in missing)
+    found = ", ".join(repr(name) for name in names)
+    advice = "set corpus.delimiter" if len(names) == 1 else "name the right ones under corpus.fields"
+    return f"expected the column {wanted} in the header row; found {found}; {advice}"
+
+
+def _row(
+    cells: Sequence[str] | csv.Error, header: tuple[str, ...], origin: str, number: int
+) -> Row | BadRecord:
+    if isinstance(cells, csv.Error):
+        return BadRecord(origin, "malformed row", f"expected quoting as in RFC 4180; {cells}")
+    if _has_bad_bytes(cells):
+        return BadRecord(origin, "not UTF-8", "expected UTF-8; convert the file with iconv -t UTF-8")
+    if len(cells) != len(header):
+        detail = f"expected {len(header)}, as in the header row; found {len(cells)}"
+        return BadRecord(origin, "wrong number of fields", detail)
+    return Row(origin, number, dict(zip(header, cells, strict=True)))
+
+
+def _has_bad_bytes(cells: Sequence[str]) -> bool:
+    joined = "".join(cells)
+    if joined.isascii():
+        return False
+    return any("\ud800" <= character <= "\udfff" for character in joined)

@@ -1,0 +1,166 @@
+"""Any corpus as a stream of sound documents: picks the reader, and checks what every source must keep to.
+
+A document that leaves here has a unique printable key, a text that is not blank, and nothing that cannot
+be stored as UTF-8 and JSON. Memory holds one document and a 16-byte digest for each key seen.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from hashlib import blake2b
+from itertools import islice
+from pathlib import Path
+
+from build_tools.corpus import beir, delimited, jsonl, man, python_library, text, utf8
+from build_tools.corpus.document import Document
+from build_tools.corpus.problems import BadRecord, Record, SkipLog
+from build_tools.errors import CorpusError
+from build_tools.recipe import CorpusSpec
+
+__all__ = ["READERS", "SkipLog", "read"]
+
+READERS: dict[str, Callable[[CorpusSpec], Iterator[Record]]] = {
+    "python": python_library.documents,
+    "jsonl": jsonl.documents,
+    "csv": delimited.documents,
+    "text": text.documents,
+    "man": man.documents,
+    "beir": beir.documents,
+}
+"""A reader for each ``corpus.source``; a new source is a file here and a line in this table."""
+
+_FILE_SOURCES = frozenset(["jsonl", "csv"])
+
+
+def read(spec: CorpusSpec, *, skipped: SkipLog) -> Iterator[Document]:
+    r"""The corpus' documents, at most ``spec.limit``, in an order that is the same each time.
+
+    Line ends become ``\n``, NUL characters are removed, titles are put on one line.
+
+    Args:
+        spec: where the documents come from.
+        skipped: counts the bad records when ``spec.on_error`` is ``skip``.
+
+    Raises:
+        CorpusError: the path is missing or of the wrong kind, no document is found, or, unless
+            ``spec.on_error`` is ``skip``, a record is bad. The path is checked before the first document.
+    """
+    if spec.path is not None:
+        spec = replace(spec, path=str(_checked_path(spec)))
+    return _read(spec, skipped)
+
+
+def _read(spec: CorpusSpec, skipped: SkipLog) -> Iterator[Document]:
+    count = 0
+    for document in islice(_sound(spec, skipped), spec.limit):
+        count += 1
+        yield document
+    if not count:
+        why = f": skipped {skipped.summary()}" if skipped.total else ""
+        raise CorpusError(f"{_named(spec)}: expected at least one document; found none{why}")
+
+
+def _sound(spec: CorpusSpec, skipped: SkipLog) -> Iterator[Document]:
+    seen: set[bytes] = set()
+    for record in _records(spec):
+        checked = _checked(record, seen)
+        if isinstance(checked, Document):
+            yield checked
+        elif spec.on_error == "skip":
+            skipped.add(checked)
+        else:
+            raise CorpusError(_failure(checked, record, spec))
+
+
+def _records(spec: CorpusSpec) -> Iterator[Record]:
+    try:
+        yield from READERS[spec.source](spec)
+    except OSError as error:
+        raise CorpusError(f"{_named(spec)}: cannot be read ({error.strerror or error})") from None
+
+
+def _checked(record: Record, seen: set[bytes]) -> Record:
+    if isinstance(record, BadRecord):
+        return record
+    document = _tidied(record)
+    problem = _problem(document)
+    if problem:
+        return BadRecord(record.origin, *problem)
+    digest = blake2b(document.key.encode(), digest_size=16).digest()
+    if digest in seen:
+        return BadRecord(
+            record.origin, "duplicate key", f"expected each key once; found {document.key!r} again"
+        )
+    seen.add(digest)
+    return document
+
+
+def _tidied(document: Document) -> Document:
+    if not isinstance(document.text, str) or not isinstance(document.title, str):
+        return document
+    body = document.text.replace("\0", "").replace("\r\n", "\n").replace("\r", "\n")
+    title = " ".join(document.title.replace("\0", "").split())
+    if body == document.text and title == document.title:
+        return document
+    return replace(document, text=body, title=title)
+
+
+def _problem(document: Document) -> tuple[str, str] | None:
+    """Reason and detail of what is wrong with a document, if anything is."""
+    if not all(isinstance(part, str) for part in (document.key, document.title, document.text)):
+        return "not text", "expected text as key, title and text"
+    if not document.key.strip():
+        return "empty key", "expected a key; found an empty one"
+    if any(character < " " or character == "\x7f" for character in document.key):
+        return "control character in key", f"expected printable text; found {document.key!r}"
+    if not document.text.strip():
+        return "no text", f"expected some text; document {document.key!r} is blank"
+    return _storage_problem(document)
+
+
+def _storage_problem(document: Document) -> tuple[str, str] | None:
+    parts = [document.key, document.title, document.text, dict(document.metadata)]
+    try:
+        json.dumps(parts, ensure_ascii=False, allow_nan=False).encode()
+    except UnicodeEncodeError:
+        return "not Unicode text", "expected Unicode text; found half of a surrogate pair"
+    except (TypeError, ValueError, RecursionError):
+        return "metadata not JSON", "expected finite numbers, text, lists and objects of moderate depth"
+    return None
+
+
+def _failure(bad: BadRecord, record: Record, spec: CorpusSpec) -> str:
+    first = ""
+    if bad.reason == "duplicate key" and isinstance(record, Document):
+        first = f" (first at {_first_origin(record.key, spec)})"
+    return f"{bad}{first}; correct it, or set corpus.on_error: skip to leave out such records"
+
+
+def _first_origin(key: str, spec: CorpusSpec) -> str:
+    # Read again up to there: only a failing build pays, and no origins need be kept in memory.
+    documents = (record for record in _records(spec) if isinstance(record, Document))
+    return next(document.origin for document in documents if document.key == key)
+
+
+def _checked_path(spec: CorpusSpec) -> Path:
+    path = Path(spec.path or "").expanduser()
+    wants_file = spec.source in _FILE_SOURCES
+    expected = "a file" if wants_file else "a folder"
+    try:
+        exists, is_folder = path.exists(), path.is_dir()
+    except (OSError, ValueError) as error:
+        raise CorpusError(f"corpus.path {utf8.printable(path)!r}: cannot be read ({error})") from None
+    if not exists:
+        here = f"it is taken relative to {utf8.printable(Path.cwd())}; correct corpus.path"
+        raise CorpusError(f"{utf8.printable(path)}: no such file or folder; {here}")
+    if wants_file == is_folder:
+        found = "a folder" if is_folder else "a file"
+        problem = f"source {spec.source} expects {expected}; found {found}; correct corpus.path"
+        raise CorpusError(f"{utf8.printable(path)}: {problem}")
+    return path
+
+
+def _named(spec: CorpusSpec) -> str:
+    return utf8.printable(spec.path) if spec.path else f"corpus.source {spec.source}"

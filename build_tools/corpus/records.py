@@ -1,0 +1,120 @@
+"""Records of named fields to documents: what `jsonl` and `csv` share once a line is parsed."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+
+from build_tools.corpus.document import Document
+from build_tools.corpus.problems import BadRecord, Record
+from build_tools.recipe import Fields
+
+DEFAULT_ID = Fields().id
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One parsed record. `number` counts records from 1; `values` holds its fields by name."""
+
+    origin: str
+    number: int
+    values: Mapping[str, object]
+
+
+class FieldError(ValueError):
+    """A field is missing or of the wrong type; `reason` names the kind of problem."""
+
+    def __init__(self, reason: str, detail: str) -> None:
+        """Takes both parts of the message."""
+        super().__init__(f"{reason}: {detail}")
+        self.reason = reason
+        self.detail = detail
+
+
+def documents(rows: Iterable[Row | BadRecord], fields: Fields) -> Iterator[Record]:
+    """Each row as a document, or as the bad record that it is.
+
+    The first row decides whether records carry their own key: when it has no field of the default name
+    ``id``, all are numbered. A name that the recipe chose itself is required.
+    """
+    numbered: bool | None = True if fields.id is None else None
+    for row in rows:
+        if isinstance(row, BadRecord):
+            yield row
+            continue
+        if numbered is None:
+            numbered = fields.id == DEFAULT_ID and fields.id not in row.values
+        try:
+            yield _document(row, fields, numbered=numbered)
+        except FieldError as error:
+            yield BadRecord(row.origin, error.reason, error.detail)
+
+
+def key_of(row: Row, name: str) -> str:
+    """The record's key: text, or a number as text.
+
+    Raises:
+        FieldError: the field is missing, or neither text nor a finite number.
+    """
+    value = _required(row, name)
+    if isinstance(value, (int, float)) and not isinstance(value, bool) and _is_finite(value):
+        return str(value)
+    return _text(value, name)
+
+
+def text_of(row: Row, name: str) -> str:
+    """The field `name`, which must be there and be text.
+
+    Raises:
+        FieldError: it is missing or something else.
+    """
+    return _text(_required(row, name), name)
+
+
+def optional_text_of(row: Row, name: str | None) -> str:
+    """The field `name`; empty when it is missing, null, or not asked for.
+
+    Raises:
+        FieldError: it is neither text nor null.
+    """
+    value = row.values.get(name) if name else None
+    return "" if value is None else _text(value, name or "")
+
+
+def _document(row: Row, fields: Fields, *, numbered: bool) -> Document:
+    key = str(row.number) if numbered or fields.id is None else key_of(row, fields.id)
+    return Document(
+        key=key,
+        title=optional_text_of(row, fields.title),
+        text=text_of(row, fields.text),
+        metadata={name: row.values[name] for name in fields.metadata if name in row.values},
+        origin=row.origin,
+    )
+
+
+def _required(row: Row, name: str) -> object:
+    value = row.values.get(name)
+    if value is None:
+        found = "null" if name in row.values else _listed(row.values)
+        raise FieldError(f"missing field {name!r}", f"expected {name!r}; found {found}")
+    return value
+
+
+def _text(value: object, name: str) -> str:
+    if not isinstance(value, str):
+        raise FieldError(f"wrong type in field {name!r}", f"expected text; found {_shown(value)}")
+    return value
+
+
+def _is_finite(value: int | float) -> bool:
+    return isinstance(value, int) or math.isfinite(value)
+
+
+def _listed(names: Iterable[str]) -> str:
+    return ", ".join(repr(name) for name in list(names)[:12]) or "no fields"
+
+
+def _shown(value: object) -> str:
+    kinds = {bool: "true or false", int: "a number", float: "a number", list: "a list", dict: "an object"}
+    return kinds.get(type(value), type(value).__name__)

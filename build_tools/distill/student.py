@@ -1,0 +1,182 @@
+"""The query encoder as a PyTorch module: a BERT encoder cut to a few layers, pooled, projected, normalised.
+
+Written out rather than wrapped, so that one forward pass serves training and both compilers: no token
+types (their constant row is folded into the positions), no dropout, arithmetic masks, plain attention that
+ONNX Runtime's fusions recognise. Source: Devlin et al. 2019, arXiv 1810.04805.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+from transformers import PretrainedConfig, PreTrainedModel
+
+from build_tools.errors import ModelError
+
+MASKED = -10000.0
+"""Added to the attention logits of padding; finite, so that int8 kernels stay in range."""
+
+
+@dataclass(frozen=True, slots=True)
+class StudentShape:
+    """Everything needed to build an untrained student.
+
+    Attributes:
+        ndim: dimensions of the output vector; a projection is added when it differs from `hidden`.
+        pooling: mean over the tokens, or the first token's state.
+    """
+
+    vocabulary: int
+    positions: int
+    hidden: int
+    intermediate: int
+    heads: int
+    layers: int
+    ndim: int
+    epsilon: float
+    pooling: Literal["mean", "cls"]
+
+
+class Student(nn.Module):
+    """Token ids to unit vectors: (n, t) int64 and a 0/1 mask of the same shape to (n, ndim) float32."""
+
+    def __init__(self, shape: StudentShape) -> None:
+        super().__init__()
+        self.shape = shape
+        self.words = nn.Embedding(shape.vocabulary, shape.hidden)
+        self.positions = nn.Embedding(shape.positions, shape.hidden)
+        self.norm = nn.LayerNorm(shape.hidden, eps=shape.epsilon)
+        self.layers = nn.ModuleList(Layer(shape) for _ in range(shape.layers))
+        self.projection = nn.Linear(shape.hidden, shape.ndim) if shape.ndim != shape.hidden else None
+
+    def forward(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
+        # Unsqueeze, cast, subtract, multiply: in this order ONNX Runtime recognises an attention mask.
+        bias = (1.0 - attention_mask[:, None, None, :].to(torch.float32)) * MASKED
+        positions = torch.arange(input_ids.shape[1], device=input_ids.device)
+        states = self.norm(self.words(input_ids) + self.positions(positions))
+        for layer in self.layers:
+            states = layer(states, bias)
+        pooled = self._pool(states, attention_mask)
+        projected = pooled if self.projection is None else self.projection(pooled)
+        unit: Tensor = projected / projected.norm(dim=1, keepdim=True).clamp_min(1e-12)
+        return unit
+
+    def _pool(self, states: Tensor, attention_mask: Tensor) -> Tensor:
+        if self.shape.pooling == "cls":
+            return states[:, 0]
+        weights = attention_mask[:, :, None].to(torch.float32)
+        return (states * weights).sum(1) / weights.sum(1).clamp_min(1e-9)
+
+
+class Layer(nn.Module):
+    """One post-norm transformer layer."""
+
+    def __init__(self, shape: StudentShape) -> None:
+        super().__init__()
+        self.heads, self.head_size = shape.heads, shape.hidden // shape.heads
+        self.query = nn.Linear(shape.hidden, shape.hidden)
+        self.key = nn.Linear(shape.hidden, shape.hidden)
+        self.value = nn.Linear(shape.hidden, shape.hidden)
+        self.attention_output = nn.Linear(shape.hidden, shape.hidden)
+        self.attention_norm = nn.LayerNorm(shape.hidden, eps=shape.epsilon)
+        self.intermediate = nn.Linear(shape.hidden, shape.intermediate)
+        self.output = nn.Linear(shape.intermediate, shape.hidden)
+        self.output_norm = nn.LayerNorm(shape.hidden, eps=shape.epsilon)
+
+    def forward(self, states: Tensor, bias: Tensor) -> Tensor:
+        attended = self.attention_norm(self.attention_output(self._attend(states, bias)) + states)
+        expanded = nn.functional.gelu(self.intermediate(attended))
+        states = self.output_norm(self.output(expanded) + attended)
+        return states
+
+    def _attend(self, states: Tensor, bias: Tensor) -> Tensor:
+        query, key, value = (self._split(part(states)) for part in (self.query, self.key, self.value))
+        logits = torch.matmul(query, key.transpose(-1, -2)) / math.sqrt(self.head_size) + bias
+        mixed = torch.matmul(torch.softmax(logits, dim=-1), value)
+        return mixed.permute(0, 2, 1, 3).contiguous().view(states.shape)
+
+    def _split(self, states: Tensor) -> Tensor:
+        split = states.view(states.shape[0], states.shape[1], self.heads, self.head_size)
+        return split.permute(0, 2, 1, 3)
+
+
+def cut(
+    base: PreTrainedModel,
+    layers: tuple[int, ...],
+    ndim: int,
+    pooling: Literal["mean", "cls"],
+    *,
+    seed: int = 0,
+) -> Student:
+    """A student with the weights of the chosen layers of `base`; a projection starts at random, from `seed`.
+
+    Raises:
+        ModelError: `base` is not a plain BERT encoder, or has no such layer.
+    """
+    config = base.config
+    _require_plain_bert(config)
+    if layers[-1] >= config.num_hidden_layers:
+        raise ModelError(
+            f"encoders.layers: layer {layers[-1]} asked for; the base encoder has layers 0 to "
+            f"{config.num_hidden_layers - 1}"
+        )
+    torch.manual_seed(seed)
+    student = Student(_shape_of(config, len(layers), ndim, pooling))
+    embeddings: Any = base.embeddings
+    with torch.no_grad():
+        student.words.weight.copy_(embeddings.word_embeddings.weight)
+        token_type = embeddings.token_type_embeddings.weight[0]
+        student.positions.weight.copy_(embeddings.position_embeddings.weight + token_type)
+    student.norm.load_state_dict(embeddings.LayerNorm.state_dict())
+    for layer, number in zip(student.layers, layers, strict=True):
+        _copy_layer(layer, base.get_submodule(f"encoder.layer.{number}"))
+    return student
+
+
+def _shape_of(
+    config: PretrainedConfig, layers: int, ndim: int, pooling: Literal["mean", "cls"]
+) -> StudentShape:
+    return StudentShape(
+        vocabulary=config.vocab_size,
+        positions=config.max_position_embeddings,
+        hidden=config.hidden_size,
+        intermediate=config.intermediate_size,
+        heads=config.num_attention_heads,
+        layers=layers,
+        ndim=ndim,
+        epsilon=config.layer_norm_eps,
+        pooling=pooling,
+    )
+
+
+def _copy_layer(layer: nn.Module, source: nn.Module) -> None:
+    for ours, theirs in (
+        ("query", "attention.self.query"),
+        ("key", "attention.self.key"),
+        ("value", "attention.self.value"),
+        ("attention_output", "attention.output.dense"),
+        ("attention_norm", "attention.output.LayerNorm"),
+        ("intermediate", "intermediate.dense"),
+        ("output", "output.dense"),
+        ("output_norm", "output.LayerNorm"),
+    ):
+        layer.get_submodule(ours).load_state_dict(source.get_submodule(theirs).state_dict())
+
+
+def _require_plain_bert(config: PretrainedConfig) -> None:
+    found = {
+        "model_type": config.model_type,
+        "hidden_act": getattr(config, "hidden_act", None),  # other families call it something else
+        "position_embedding_type": getattr(config, "position_embedding_type", "absolute"),
+    }
+    expected = {"model_type": "bert", "hidden_act": "gelu", "position_embedding_type": "absolute"}
+    for name, value in expected.items():
+        if found[name] != value:
+            raise ModelError(
+                f"encoders.base: {name} is {found[name]!r}; students are cut from BERT encoders "
+                f"({name} {value!r}). Name one as encoders.base; any teacher will do."
+            )

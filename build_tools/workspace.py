@@ -1,0 +1,110 @@
+"""The build's working folder: one directory a stage, named by the hash of all that the stage depends on.
+
+A stage whose directory is marked done is not run again; one that was interrupted finds what it had
+finished and goes on. Changing a recipe therefore redoes exactly the stages that the change reaches.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import json
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any
+
+from build_tools.errors import BuildError
+
+DONE, LOCK = "done.json", "lock"
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """One stage's directory.
+
+    Attributes:
+        key: hash of its inputs; stages that depend on this one take it as an input.
+    """
+
+    directory: Path
+    key: str
+
+    @property
+    def done(self) -> bool:
+        """Whether an earlier run finished it."""
+        return (self.directory / DONE).exists()
+
+    @property
+    def result(self) -> dict[str, Any]:
+        """What `finish` recorded."""
+        value: dict[str, Any] = json.loads((self.directory / DONE).read_text("utf-8"))
+        return value
+
+    def finish(self, result: dict[str, Any] | None = None) -> None:
+        """Marks it done, with a small JSON result, once its files would survive a power cut."""
+        sync(self.directory)
+        data = json.dumps(result or {}, indent=1, sort_keys=True).encode()
+        write_atomically(self.directory / DONE, lambda file: file.write(data))
+
+
+@dataclass(frozen=True, slots=True)
+class Workspace:
+    """The folder that holds the stages of one bundle."""
+
+    root: Path
+
+    def stage(self, name: str, *inputs: object) -> Stage:
+        """The stage `name` for these inputs, anything with a faithful ``repr``; made if it is new."""
+        key = hashlib.sha256(repr((name, inputs)).encode()).hexdigest()
+        directory = self.root / f"{name}-{key[:12]}"
+        directory.mkdir(parents=True, exist_ok=True)
+        return Stage(directory, key)
+
+
+@contextmanager
+def locked(directory: Path) -> Iterator[None]:
+    """Holds `directory`, made if it is new, for one process; the system lets go when the process ends.
+
+    Raises:
+        BuildError: another process holds it.
+    """
+    directory.mkdir(parents=True, exist_ok=True)
+    with (directory / LOCK).open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise BuildError(
+                f"{directory}: another edge-build is at work here; wait for it, or build elsewhere with --out"
+            ) from None
+        yield
+
+
+def write_atomically(path: Path, write: Callable[[IO[bytes]], object]) -> None:
+    """Writes a file that is either whole or absent: temporary name, fsync, rename."""
+    unfinished = path.with_name(path.name + ".part")
+    try:
+        with unfinished.open("wb") as file:
+            write(file)
+            file.flush()
+            os.fsync(file.fileno())
+        unfinished.replace(path)
+    except BaseException:
+        unfinished.unlink(missing_ok=True)
+        raise
+
+
+def sync(root: Path) -> None:
+    """Makes a file, or a directory with all that is in it, survive a power cut."""
+    for path in (*root.rglob("*"), root):
+        _sync_one(path)
+
+
+def _sync_one(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,94 @@
+"""Offline semantic search on small computers: open a bundle, ask it questions.
+
+    import edge_runtime
+
+    with edge_runtime.open("build/python-library/bundle") as retriever:
+        for hit in retriever.search("remove a directory and everything in it", k=5):
+            print(hit.score, hit.title, hit.text)
+
+Importing this package loads no engine, no index library and no network module; `open` does what it needs.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any, Literal
+
+from edge_runtime.errors import (
+    BundleError,
+    ClosedError,
+    CompatibilityError,
+    EngineError,
+    Error,
+    IntegrityError,
+    ManifestError,
+    QueryError,
+)
+
+if TYPE_CHECKING:
+    from edge_runtime.fusion import Evidence
+    from edge_runtime.retriever import Hit, Info, Retriever
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "BundleError",
+    "ClosedError",
+    "CompatibilityError",
+    "EngineError",
+    "Error",
+    "Evidence",
+    "Hit",
+    "Info",
+    "IntegrityError",
+    "ManifestError",
+    "QueryError",
+    "Retriever",
+    "__version__",
+    "open",
+]
+
+_LAZY = {
+    "Evidence": "edge_runtime.fusion",
+    "Hit": "edge_runtime.retriever",
+    "Info": "edge_runtime.retriever",
+    "Retriever": "edge_runtime.retriever",
+}
+
+
+def open(  # noqa: A001 (edge_runtime.open reads as gzip.open does)
+    bundle: str | os.PathLike[str],
+    *,
+    encoder: str | None = None,
+    threads: int = 1,
+    verify: Literal["full", "size"] = "full",
+) -> Retriever:
+    """Opens a bundle directory for searching.
+
+    Args:
+        bundle: the directory.
+        encoder: the id of the query encoder to use; the bundle's first when None.
+        threads: compute threads of the engine, a query. One is best on small boards.
+        verify: ``"full"`` hashes every file first; ``"size"`` starts faster and trusts an earlier full check.
+
+    Raises:
+        BundleError: missing, damaged or made for another runtime (see its subclasses).
+        EngineError: the encoder's engine is not installed.
+    """
+    from edge_runtime.bundle import Bundle
+    from edge_runtime.retriever import Retriever
+
+    opened = Bundle.open(bundle, verify=verify)
+    try:
+        return Retriever.load(opened, encoder=encoder, threads=threads)
+    except BaseException:
+        opened.close()
+        raise
+
+
+def __getattr__(name: str) -> Any:
+    if name in _LAZY:
+        import importlib
+
+        return getattr(importlib.import_module(_LAZY[name]), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,0 +1,264 @@
+"""The latency benchmark: every stage of a search, whole searches, the start of a process, and memory.
+
+``edge-runtime bench`` and ``benchmarks/latency.py`` are this code. Queries are asked one after another on
+the path that every caller takes. Garbage collection stays on, as it is for callers, so its pauses are in the
+tail; only what start-up left behind is collected first.
+"""
+
+from __future__ import annotations
+
+import argparse
+import gc
+import os
+import random
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from functools import partial
+from itertools import islice
+from typing import TYPE_CHECKING, get_args
+
+import edge_runtime
+from edge_runtime import bench_report, bench_start, device, query_file
+from edge_runtime.bench_child import Task
+from edge_runtime.bench_options import add_arguments
+from edge_runtime.bench_report import Report, Setting, from_json, to_json
+from edge_runtime.bench_start import Start
+from edge_runtime.bench_table import table
+from edge_runtime.bundle import Bundle, Verification
+from edge_runtime.errors import BundleError, QueryError
+
+if TYPE_CHECKING:
+    from edge_runtime.retriever import Mode, Retriever
+
+__all__ = ["Progress", "Report", "add_arguments", "from_json", "run", "run_from", "table", "to_json"]
+
+Progress = Callable[[str, int, int], object]
+"""Called with what is being done, how much of it is done, and how much of it there is."""
+
+_SEED = 1
+_MEMORY_QUERIES = 50
+_PROGRESS_STEPS = 20
+
+
+@dataclass(frozen=True, slots=True)
+class _Plan:
+    """The arguments of `run`, checked."""
+
+    bundle: str
+    queries: tuple[str, ...]
+    n: int
+    warm_up: int
+    mode: Mode
+    k: int
+    encoder: str | None
+    threads: int
+    cold_starts: int
+
+    def __post_init__(self) -> None:
+        _check_count("n", self.n, least=1)
+        _check_count("warm-up", self.warm_up, least=0)
+        _check_count("cold starts", self.cold_starts, least=0)
+
+
+def run(
+    bundle_path: str | os.PathLike[str],
+    *,
+    queries: Sequence[str] | None = None,
+    n: int = 1000,
+    warm_up: int = 50,
+    mode: Mode = "hybrid",
+    k: int = 10,
+    encoder: str | None = None,
+    threads: int = 1,
+    cold_starts: int = 5,
+    progress: Progress | None = None,
+) -> Report:
+    """Measures a bundle on this machine.
+
+    Args:
+        bundle_path: the bundle's directory.
+        queries: asked again and again, each round in another order (the same in every run); the bundle's
+            golden queries when None.
+        n: searches that are measured.
+        warm_up: searches before those.
+        mode: as for `Retriever.search`, like `k`.
+        encoder: as for `edge_runtime.open`, like `threads`.
+        cold_starts: new processes for each of the two ways to open a bundle; 0 leaves them out.
+        progress: told from time to time how far the run is.
+
+    Raises:
+        Error: the bundle, its engine, a query or an argument cannot be used.
+    """
+    plan = _Plan(
+        bundle=os.fspath(bundle_path),
+        queries=_checked(queries) if queries is not None else _golden(bundle_path),
+        n=n,
+        warm_up=warm_up,
+        mode=mode,
+        k=k,
+        encoder=encoder,
+        threads=threads,
+        cold_starts=cold_starts,
+    )
+    return _run(plan, progress or _no_progress)
+
+
+def run_from(args: argparse.Namespace, *, progress: Progress | None = None) -> Report:
+    """`run` with the arguments that `add_arguments` defined.
+
+    Raises:
+        Error: as `run`, or the query file cannot be used.
+    """
+    return run(
+        args.bundle,
+        queries=None if args.queries is None else query_file.read(args.queries),
+        n=args.n,
+        warm_up=args.warm_up,
+        mode=args.mode,
+        k=args.k,
+        encoder=args.encoder,
+        threads=args.threads,
+        cold_starts=args.cold_starts,
+        progress=progress,
+    )
+
+
+def _run(plan: _Plan, progress: Progress) -> Report:
+    started = datetime.now(timezone.utc).isoformat(timespec="seconds")
+    machine, before = device.describe(), device.condition()
+    starts = _starts(plan, progress)  # before this process maps the engine, see `bench_start`
+    retriever = edge_runtime.open(plan.bundle, encoder=plan.encoder, threads=plan.threads, verify="full")
+    with retriever:
+        laps = _search(retriever, plan, progress)
+        setting = _setting(retriever, plan)
+    after = device.condition()
+    total = bench_report.summarise("total", laps.totals)
+    return Report(
+        started=started,
+        valid=not device.throttled_between(before.throttling, after.throttling),
+        warnings=bench_report.warnings(setting, machine, before, after),
+        setting=setting,
+        device=machine,
+        before=before,
+        after=after,
+        stages=tuple(bench_report.summarise(name, times) for name, times in laps.stages.items()),
+        total=total,
+        queries_per_second=round(len(laps.totals) / sum(laps.totals) * 1e9, 2),
+        curve=bench_report.curve(laps.totals),
+        starts=starts,
+    )
+
+
+class _Laps:
+    """A stopwatch: nanoseconds of each stage, in the order of first appearance, and of whole searches."""
+
+    def __init__(self) -> None:
+        self.stages: dict[str, list[int]] = {}
+        self.totals: list[int] = []
+        self._last = 0
+
+    def time(self, search: Callable[[], object]) -> None:
+        """Times one search, which calls `lap` at the end of each stage."""
+        self._last = began = time.perf_counter_ns()
+        search()
+        self.totals.append(time.perf_counter_ns() - began)
+
+    def lap(self, stage: str) -> None:
+        """Ends a stage; the next begins when this returns, so keeping the time is charged to neither."""
+        now = time.perf_counter_ns()
+        self.stages.setdefault(stage, []).append(now - self._last)
+        self._last = time.perf_counter_ns()
+
+
+def _search(retriever: Retriever, plan: _Plan, progress: Progress) -> _Laps:
+    order = _rounds(plan.queries)
+    _ask(retriever, plan, queries=list(islice(order, plan.warm_up)), progress=progress, doing="warming up")
+    gc.collect()
+    queries = list(islice(order, plan.n))
+    return _ask(retriever, plan, queries=queries, progress=progress, doing="searching")
+
+
+def _ask(
+    retriever: Retriever, plan: _Plan, *, queries: Sequence[str], progress: Progress, doing: str
+) -> _Laps:
+    laps = _Laps()
+    step = max(1, len(queries) // _PROGRESS_STEPS)
+    for done, query in enumerate(queries):
+        if done % step == 0:
+            progress(doing, done, len(queries))
+        laps.time(partial(retriever.search_in_laps, query, k=plan.k, mode=plan.mode, lap=laps.lap))
+    return laps
+
+
+def _rounds(queries: Sequence[str]) -> Iterator[str]:
+    """The queries for ever, each round in a new order: a fixed order would favour some caches."""
+    shuffler = random.Random(_SEED)
+    while True:
+        yield from shuffler.sample(queries, len(queries))
+
+
+def _starts(plan: _Plan, progress: Progress) -> tuple[Start, ...]:
+    if plan.cold_starts == 0:
+        return ()
+    starts = []
+    for done, verify in enumerate(get_args(Verification)):
+        progress("starting processes", done * plan.cold_starts, 2 * plan.cold_starts)
+        task = Task(
+            bundle=plan.bundle,
+            encoder=plan.encoder,
+            threads=plan.threads,
+            verify=verify,
+            mode=plan.mode,
+            k=plan.k,
+            queries=plan.queries[:_MEMORY_QUERIES],
+        )
+        starts.append(bench_start.measure(task, times=plan.cold_starts))
+    return tuple(starts)
+
+
+def _setting(retriever: Retriever, plan: _Plan) -> Setting:
+    info = retriever.info()
+    return Setting(
+        bundle=info.name,
+        version=info.version,
+        documents=info.documents,
+        passages=info.passages,
+        bytes=info.bytes,
+        encoder=info.encoder,
+        engine=info.engine,
+        search=info.search,
+        mode=plan.mode,
+        k=plan.k,
+        threads=plan.threads,
+        queries=len(set(plan.queries)),
+        n=plan.n,
+        warm_up=plan.warm_up,
+    )
+
+
+def _golden(bundle_path: str | os.PathLike[str]) -> tuple[str, ...]:
+    """The queries that came with the bundle, whose bytes are checked before they are read."""
+    bundle = Bundle.open(bundle_path)
+    try:
+        return query_file.read(bundle.path(bundle.manifest.golden))
+    except QueryError as error:
+        raise BundleError(f"{error}; give queries of your own with --queries FILE") from None
+    finally:
+        bundle.close()
+
+
+def _checked(queries: Sequence[str]) -> tuple[str, ...]:
+    if isinstance(queries, str) or not queries:
+        raise QueryError(f"queries: expected a list of at least one; found {queries!r}")
+    return tuple(queries)
+
+
+def _check_count(name: str, value: int, *, least: int) -> None:
+    if isinstance(value, bool) or not isinstance(value, int) or value < least:
+        raise QueryError(f"{name}: expected a whole number from {least}; found {value!r}")
+
+
+def _no_progress(_doing: str, _done: int, _total: int) -> None:
+    return None

@@ -1,0 +1,36 @@
+"""The benchmark's command-line arguments, defined once for ``edge-runtime bench`` and benchmarks/latency.py.
+
+Apart from `bench`, so that a program can offer them without loading the benchmark.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+MODES = ("hybrid", "dense", "lexical")
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The arguments that `bench.run_from` reads: the bundle and how to measure it."""
+    add = parser.add_argument
+    add("bundle", metavar="BUNDLE", help="the bundle's directory")
+    add(
+        "--queries",
+        type=Path,
+        metavar="FILE",
+        help="a query a line, or *.jsonl (default: the golden queries)",
+    )
+    add("-n", type=int, default=1000, metavar="N", help="searches to measure (default: %(default)s)")
+    add("--warm-up", type=int, default=50, metavar="N", help="searches before those (default: %(default)s)")
+    add("--mode", choices=MODES, default=MODES[0], help="how to search (default: %(default)s)")
+    add("-k", type=int, default=10, metavar="K", help="documents a search (default: %(default)s)")
+    add("--encoder", metavar="ID", help="the query encoder (default: the bundle's first)")
+    add("--threads", type=int, default=1, metavar="N", help="compute threads a search (default: %(default)s)")
+    add(
+        "--cold-starts",
+        type=int,
+        default=5,
+        metavar="N",
+        help="new processes to time, for each way of opening; 0 for none (default: %(default)s)",
+    )

@@ -1,0 +1,158 @@
+"""edge-runtime: look into a bundle, verify it, ask it questions, measure it."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+import textwrap
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import edge_runtime
+from edge_runtime import schema
+from edge_runtime.errors import Error
+
+if TYPE_CHECKING:
+    from edge_runtime.manifest import Manifest
+    from edge_runtime.retriever import Hit
+
+FAILED, INTERRUPTED = 1, 130
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs one command and returns the exit status: 0, 1 for an error of ours, 2 usage, 130 Ctrl-C."""
+    options = _parser().parse_args(arguments)
+    try:
+        options.run(options)
+        sys.stdout.flush()
+    except Error as error:
+        print(f"edge-runtime: {error}", file=sys.stderr)
+        return FAILED
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    except BrokenPipeError:
+        # The reader (head, less) has what it wanted; the interpreter must not flush into the pipe again.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="edge-runtime", description=__doc__)
+    parser.add_argument("--version", action="version", version=f"edge-runtime {edge_runtime.__version__}")
+    commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
+    _add_info(commands)
+    _add_verify(commands)
+    _add_search(commands)
+    _add_bench(commands)
+    return parser
+
+
+def _add_info(commands: Any) -> None:
+    parser = commands.add_parser("info", help="say what a bundle holds, without checking its bytes")
+    _add_common(parser)
+    parser.set_defaults(run=_info)
+
+
+def _add_verify(commands: Any) -> None:
+    parser = commands.add_parser("verify", help="compare every file of a bundle with its sha256")
+    _add_common(parser)
+    parser.set_defaults(run=_verify)
+
+
+def _add_search(commands: Any) -> None:
+    parser = commands.add_parser("search", help="answer a question, or one a line from standard input")
+    _add_common(parser)
+    parser.add_argument("query", nargs="*", metavar="QUERY", help="the question; its words may be unquoted")
+    parser.add_argument("-k", type=int, default=5, help="how many documents (default: 5)")
+    parser.add_argument("--mode", choices=("hybrid", "dense", "lexical"), default="hybrid")
+    parser.add_argument("--encoder", metavar="ID", help="which encoder to use (default: the bundle's first)")
+    parser.add_argument("--threads", type=int, default=1, help="engine threads a query (default: 1)")
+    parser.set_defaults(run=_search)
+
+
+def _add_bench(commands: Any) -> None:
+    from edge_runtime import bench
+
+    parser = commands.add_parser("bench", help="measure latency, start-up and memory on this machine")
+    bench.add_arguments(parser)
+    parser.set_defaults(run=bench.main)
+
+
+def _add_common(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("bundle", metavar="BUNDLE", help="a bundle's directory")
+    parser.add_argument("--json", action="store_true", help="print JSON")
+
+
+def _info(options: argparse.Namespace) -> None:
+    from edge_runtime import manifest as manifests
+
+    manifest = manifests.read(Path(options.bundle) / manifests.FILENAME)
+    if options.json:
+        print(_to_json(schema.encode(manifest)))
+        return
+    for name, value in _facts(manifest):
+        print(f"{name:<10} {value}")
+
+
+def _facts(manifest: Manifest) -> Iterator[tuple[str, str]]:
+    yield "bundle", f"{manifest.name} {manifest.version}, made {manifest.created}"
+    yield "documents", f"{manifest.documents.documents:,} in {manifest.documents.passages:,} passages"
+    for spec in manifest.encoders:
+        yield "encoder", f"{spec.id}: {spec.kind}, {spec.layers} layers, {spec.ndim} dimensions"
+    index = manifest.index
+    yield "index", f"{index.search}, {index.dtype}, {index.count:,} vectors"
+    yield "words", f"BM25, {manifest.lexical.terms:,} terms, stemmer {manifest.lexical.stemmer}"
+    for licence in manifest.licences:
+        yield "licence", f"{licence.licence} ({licence.part})"
+    total = sum(entry.size for entry in manifest.files)
+    yield "size", f"{total / 1e6:.1f} MB in {len(manifest.files)} files"
+    yield "hashes", "not checked; edge-runtime verify checks them"
+
+
+def _verify(options: argparse.Namespace) -> None:
+    from edge_runtime.bundle import Bundle
+
+    bundle = Bundle.open(options.bundle, verify="full")
+    manifest = bundle.manifest
+    bundle.close()
+    total = sum(entry.size for entry in manifest.files)
+    if options.json:
+        print(_to_json({"name": manifest.name, "version": manifest.version, "files": len(manifest.files), "bytes": total}))
+    else:
+        print(f"{manifest.name} {manifest.version}: {len(manifest.files)} files, {total / 1e6:.1f} MB, as built")
+
+
+def _search(options: argparse.Namespace) -> None:
+    queries = [" ".join(options.query)] if options.query else (line.strip() for line in sys.stdin)
+    with edge_runtime.open(options.bundle, encoder=options.encoder, threads=options.threads) as retriever:
+        for query in queries:
+            hits = retriever.search(query, k=options.k, mode=options.mode)
+            if options.json:
+                print(_to_json({"query": query, "hits": [_plain(hit) for hit in hits]}), flush=True)
+            else:
+                print(_render(query, hits), flush=True)
+
+
+def _plain(hit: Hit) -> dict[str, Any]:
+    import dataclasses
+
+    return dataclasses.asdict(hit)
+
+
+def _render(query: str, hits: Sequence[Hit]) -> str:
+    lines = [f"? {query}"]
+    for rank, hit in enumerate(hits, start=1):
+        lines.append(f"{rank:3d}. {hit.title or hit.key}")
+        lines.append(textwrap.indent(textwrap.shorten(hit.text, 160, placeholder=" …"), "     "))
+    return "\n".join(lines if hits else [*lines, "     nothing found"]) + "\n"
+
+
+def _to_json(value: object) -> str:
+    return json.dumps(value, ensure_ascii=False)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

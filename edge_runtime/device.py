@@ -1,0 +1,283 @@
+"""What machine this is and what state it is in, as far as the machine tells.
+
+A latency means little without its board, clock and temperature. Everything comes from /proc, /sys and, on a
+Raspberry Pi, from ``vcgencmd``; what cannot be read is None, never a guess. `root` stands for ``/`` so that
+another machine's files can be read.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import re
+import shutil
+import subprocess
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+
+import edge_runtime
+
+ROOT = Path("/")
+
+PACKAGES = ("numpy", "usearch", "tokenizers", "PyYAML", "onnxruntime", "ai-edge-litert")
+"""Distributions whose versions change speed or results; reported where installed."""
+
+FEATURES = (
+    *("asimd", "asimdhp", "asimddp", "i8mm", "bf16", "sve", "sve2"),
+    *(
+        "sse4_1",
+        "avx2",
+        "f16c",
+        "avx_vnni",
+        "avx512f",
+        "avx512_vnni",
+        "avx512_bf16",
+        "avx512_fp16",
+        "amx_int8",
+    ),
+)
+"""The instruction sets that choose kernels in ONNX Runtime, LiteRT and usearch, in the kernel's spelling."""
+
+# Implementer and part of the MIDR register: Linux, arch/arm64/include/asm/cputype.h.
+_ARM_CORES = {
+    ("0x41", "0xd03"): "Cortex-A53",
+    ("0x41", "0xd04"): "Cortex-A35",
+    ("0x41", "0xd05"): "Cortex-A55",
+    ("0x41", "0xd07"): "Cortex-A57",
+    ("0x41", "0xd08"): "Cortex-A72",
+    ("0x41", "0xd09"): "Cortex-A73",
+    ("0x41", "0xd0a"): "Cortex-A75",
+    ("0x41", "0xd0b"): "Cortex-A76",
+    ("0x41", "0xd0c"): "Neoverse-N1",
+    ("0x41", "0xd0d"): "Cortex-A77",
+    ("0x41", "0xd40"): "Neoverse-V1",
+    ("0x41", "0xd41"): "Cortex-A78",
+    ("0x41", "0xd42"): "Cortex-A78AE",
+    ("0x41", "0xd49"): "Neoverse-N2",
+    ("0x4e", "0x003"): "NVIDIA Denver 2",
+    ("0x4e", "0x004"): "NVIDIA Carmel",
+}
+
+# https://www.raspberrypi.com/documentation/computers/os.html#get_throttled; 16 bits higher: since boot.
+_THROTTLE_BITS = ("under-voltage", "frequency capped", "throttled", "soft temperature limit")
+_VCGENCMD_SECONDS = 5.0
+
+_CPU_ZONE = re.compile("cpu|core|soc|pkg", re.IGNORECASE)
+_PLAUSIBLE_CELSIUS = (-40.0, 150.0)
+
+
+@dataclass(frozen=True, slots=True)
+class Device:
+    """What does not change while a process runs.
+
+    Attributes:
+        board: the device tree's model, else the vendor and product of the firmware, else the architecture.
+        cpu: the core's name; the kinds and their counts where they differ.
+        features: those of `FEATURES` that every core has.
+        governor: how the clock is chosen; several, comma-separated, where cores differ.
+        memory_bytes: all of the machine's RAM that the kernel manages.
+        versions: this package's and those of `PACKAGES` that are installed.
+    """
+
+    board: str
+    machine: str
+    cpu: str | None
+    features: tuple[str, ...]
+    cores: int | None
+    page_bytes: int | None
+    governor: str | None
+    memory_bytes: int | None
+    os: str | None
+    kernel: str
+    python: str
+    versions: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Throttling:
+    """What a Raspberry Pi's firmware says of its clock: reasons that hold now, and any since boot."""
+
+    now: tuple[str, ...]
+    since_boot: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """What changes from moment to moment.
+
+    Attributes:
+        celsius: the hottest sensor of the CPU.
+        throttling: None where the machine has no ``vcgencmd``; other boards are not guessed at.
+        load: tasks that ran or waited, averaged over the last minute.
+        available_bytes: RAM that programs can still have without swapping.
+    """
+
+    celsius: float | None
+    throttling: Throttling | None
+    load: float | None
+    available_bytes: int | None
+
+
+def describe(root: Path = ROOT) -> Device:
+    """The machine whose file system is `root`; versions and page size are always this process's."""
+    cores = _cores(root)
+    return Device(
+        board=_board(root),
+        machine=platform.machine(),
+        cpu=_cpu(cores),
+        features=_features(cores),
+        cores=len(cores) or None,
+        page_bytes=_page_bytes(),
+        governor=_governor(root),
+        memory_bytes=_meminfo(root, "MemTotal"),
+        os=_os_name(root),
+        kernel=_text(root / "proc/sys/kernel/osrelease") or platform.release(),
+        python=f"{platform.python_implementation()} {platform.python_version()}",
+        versions=_versions(),
+    )
+
+
+def condition(root: Path = ROOT, *, vcgencmd: str = "vcgencmd") -> Condition:
+    """The state right now. `vcgencmd` is the Raspberry Pi tool's name or path."""
+    return Condition(
+        celsius=_celsius(root),
+        throttling=_throttling(vcgencmd),
+        load=_load(root),
+        available_bytes=_meminfo(root, "MemAvailable"),
+    )
+
+
+def decode_throttled(output: str) -> Throttling | None:
+    """Output of ``vcgencmd get_throttled``, such as ``throttled=0x50005``; None if it is anything else."""
+    match = re.fullmatch(r"throttled=(0x[0-9a-fA-F]+)", output.strip())
+    if match is None:
+        return None
+    bits = int(match[1], 16)
+    return Throttling(now=_reasons(bits), since_boot=_reasons(bits >> 16))
+
+
+def throttled_between(before: Throttling | None, after: Throttling | None) -> tuple[str, ...]:
+    """Why the clock was held back at some time between two readings; empty when nothing shows it was.
+
+    The bits since boot stay set, so only one that is new proves anything about the time between.
+    """
+    if before is None or after is None:
+        return ()
+    new = {reason for reason in after.since_boot if reason not in before.since_boot}
+    found = {*before.now, *after.now, *new}
+    return tuple(reason for reason in _THROTTLE_BITS if reason in found)
+
+
+def _reasons(bits: int) -> tuple[str, ...]:
+    return tuple(reason for place, reason in enumerate(_THROTTLE_BITS) if bits >> place & 1)
+
+
+def _throttling(vcgencmd: str) -> Throttling | None:
+    command = shutil.which(vcgencmd)
+    if command is None:
+        return None
+    try:
+        done = subprocess.run(
+            [command, "get_throttled"], capture_output=True, timeout=_VCGENCMD_SECONDS, check=False
+        )
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return decode_throttled(done.stdout.decode("ascii", "replace"))
+
+
+def _board(root: Path) -> str:
+    model = _text(root / "proc/device-tree/model")
+    if model:
+        return model
+    firmware = [_text(root / "sys/class/dmi/id" / name) for name in ("sys_vendor", "product_name")]
+    return " ".join(part for part in firmware if part) or platform.machine()
+
+
+def _cores(root: Path) -> list[dict[str, str]]:
+    """The blocks of /proc/cpuinfo that describe a core; ARM kernels add one about the board."""
+    blocks = re.split(r"\n\s*\n", _text(root / "proc/cpuinfo") or "")
+    parsed = (_fields(block) for block in blocks)
+    return [fields for fields in parsed if "processor" in fields]
+
+
+def _fields(text: str) -> dict[str, str]:
+    pairs = (line.partition(":") for line in text.splitlines())
+    return {name.strip(): value.strip() for name, colon, value in pairs if colon}
+
+
+def _cpu(cores: Sequence[Mapping[str, str]]) -> str | None:
+    kinds = Counter(name for core in cores if (name := _core_name(core)))
+    if len(kinds) == 1:
+        return next(iter(kinds))
+    return " + ".join(f"{count} x {name}" for name, count in kinds.items()) or None
+
+
+def _core_name(core: Mapping[str, str]) -> str | None:
+    part = core.get("CPU part")
+    if part is None:
+        return core.get("model name") or core.get("uarch")
+    implementer = core.get("CPU implementer", "?")
+    return _ARM_CORES.get((implementer, part), f"implementer {implementer} part {part}")
+
+
+def _features(cores: Sequence[Mapping[str, str]]) -> tuple[str, ...]:
+    sets = [set((core.get("Features") or core.get("flags") or "").split()) for core in cores]
+    common = set.intersection(*sets) if sets else set()
+    return tuple(name for name in FEATURES if name in common)
+
+
+def _page_bytes() -> int | None:
+    try:
+        return os.sysconf("SC_PAGE_SIZE")
+    except (AttributeError, ValueError, OSError):
+        return None
+
+
+def _governor(root: Path) -> str | None:
+    paths = sorted((root / "sys/devices/system/cpu").glob("cpu[0-9]*/cpufreq/scaling_governor"))
+    return ", ".join(sorted({name for path in paths if (name := _text(path))})) or None
+
+
+def _celsius(root: Path) -> float | None:
+    zones = (root / "sys/class/thermal").glob("thermal_zone*")
+    # Only the CPU's own: a Jetson's power chip, for one, always claims 100 degrees.
+    texts = (_text(zone / "temp") for zone in zones if _CPU_ZONE.search(_text(zone / "type") or ""))
+    readings = [int(text) / 1000 for text in texts if text and re.fullmatch(r"-?[0-9]+", text)]
+    low, high = _PLAUSIBLE_CELSIUS
+    return max((value for value in readings if low < value < high), default=None)
+
+
+def _load(root: Path) -> float | None:
+    match = re.match(r"[0-9]+\.[0-9]+", _text(root / "proc/loadavg") or "")
+    return float(match[0]) if match else None
+
+
+def _meminfo(root: Path, name: str) -> int | None:
+    match = re.fullmatch(r"([0-9]+) kB", _fields(_text(root / "proc/meminfo") or "").get(name, ""))
+    return int(match[1]) * 1024 if match else None
+
+
+def _os_name(root: Path) -> str | None:
+    match = re.search(r"^PRETTY_NAME=[\"']?(.*?)[\"']?$", _text(root / "etc/os-release") or "", re.MULTILINE)
+    return match[1] if match else platform.system() or None
+
+
+def _versions() -> dict[str, str]:
+    found = {"edge-runtime": edge_runtime.__version__}
+    for name in PACKAGES:
+        try:
+            found[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+def _text(path: Path) -> str | None:
+    """A kernel file's text without the NUL that ends device-tree strings; None when it cannot be read."""
+    try:
+        return path.read_bytes().decode("utf-8", "replace").strip("\0 \t\r\n") or None
+    except OSError:
+        return None

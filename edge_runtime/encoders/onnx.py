@@ -1,0 +1,76 @@
+"""Query encoders run by ONNX Runtime on the CPU."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge_runtime.encoders.base import Encoder
+from edge_runtime.errors import EngineError
+from edge_runtime.manifest import EncoderSpec
+
+
+class OnnxEncoder(Encoder):
+    """An ONNX Runtime session tuned for one short query at a time."""
+
+    def __init__(self, session: Any, *, engine: str, ndim: int) -> None:
+        self.engine = engine
+        self._session = session
+        self._ndim = ndim
+
+    @classmethod
+    def load(cls, path: Path, spec: EncoderSpec, *, threads: int = 1) -> OnnxEncoder:
+        """Loads the file at `path`; `threads` compute threads a query.
+
+        Raises:
+            EngineError: onnxruntime is not installed or refuses the file.
+        """
+        try:
+            import onnxruntime
+        except ImportError:
+            raise EngineError(
+                f"encoder {spec.id} needs ONNX Runtime; install it: pip install 'edge-runtime[onnx]'"
+            ) from None
+        version = f"onnxruntime {onnxruntime.__version__}"
+        try:
+            # From the path: a session made from bytes keeps them for its life.
+            session = onnxruntime.InferenceSession(
+                str(path), _options(onnxruntime, threads), providers=["CPUExecutionProvider"]
+            )
+        except Exception as error:  # each failure has its own class in a private module
+            raise EngineError(f"{path}: {version} refuses this encoder ({_first_line(error)})") from None
+        return cls(session, engine=version, ndim=spec.ndim)
+
+    def encode(self, token_ids: Sequence[int]) -> NDArray[np.float32]:
+        ids = np.array([token_ids], dtype=np.int64)
+        inputs = {"input_ids": ids, "attention_mask": np.ones_like(ids)}
+        try:
+            vector = self._session.run(None, inputs)[0][0]
+        except Exception as error:
+            raise EngineError(f"{self.engine} failed on {ids.size} tokens ({_first_line(error)})") from None
+        if vector.shape != (self._ndim,):
+            raise EngineError(f"encoder gave shape {vector.shape}; expected ({self._ndim},); rebuild the bundle")
+        return np.asarray(vector, np.float32)
+
+    def close(self) -> None:
+        self._session = None
+
+
+def _options(onnxruntime: Any, threads: int) -> Any:
+    options = onnxruntime.SessionOptions()
+    # Explicit counts: the default pins threads to cores, which fails in containers.
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    # Spinning burns five times the CPU between queries; the arena only grows memory for inputs this small.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    options.enable_cpu_mem_arena = False
+    options.log_severity_level = 3
+    return options
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0][:200]

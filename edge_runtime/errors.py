@@ -1,0 +1,47 @@
+"""Every error that this package raises on purpose.
+
+    Error
+    ├── BundleError             the bundle cannot be used
+    │   ├── ManifestError         manifest.yaml is missing, malformed or contradicts itself
+    │   ├── IntegrityError        a file is missing, unlisted, cut short or not the bytes that were built
+    │   └── CompatibilityError    sound, but made for another runtime, engine or library version
+    ├── EngineError             the inference engine is not installed or cannot run the encoder
+    ├── QueryError              the caller's query or argument cannot be searched (also a ValueError)
+    └── ClosedError             the retriever has been closed
+
+Each message names the file or argument, what was expected, what was found and what to do next.
+"""
+
+from __future__ import annotations
+
+
+class Error(Exception):
+    """Base of every error raised by this package."""
+
+
+class BundleError(Error):
+    """The bundle cannot be used."""
+
+
+class ManifestError(BundleError):
+    """manifest.yaml is missing, malformed or contradicts itself."""
+
+
+class IntegrityError(BundleError):
+    """A bundle file is missing, unlisted, of the wrong size or of the wrong sha256."""
+
+
+class CompatibilityError(BundleError):
+    """The bundle is sound but needs another runtime, engine or library version."""
+
+
+class EngineError(Error):
+    """The inference engine is not installed or cannot run the encoder."""
+
+
+class QueryError(Error, ValueError):
+    """The query, or another argument of the caller, cannot be searched."""
+
+
+class ClosedError(Error):
+    """The retriever has been closed."""

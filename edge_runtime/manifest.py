@@ -1,0 +1,299 @@
+"""The bundle's manifest: what is in it, who wrote it, and the sha256 of every byte.
+
+``manifest.yaml`` is the only file that is read before anything is hashed, so it is parsed with a size
+bound, decoded into frozen dataclasses, and every path in it is checked. docs/bundle-format.md is the
+specification; this module is its reader and writer.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+
+from edge_runtime import schema
+from edge_runtime.errors import CompatibilityError, ManifestError
+
+FORMAT = 1
+"""The bundle format that this version reads and writes."""
+
+FILENAME = "manifest.yaml"
+MAX_BYTES = 1 << 20
+
+NAME_PATTERN = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
+"""Names of bundles and encoders; each is also a file name."""
+
+VERSION_PATTERN = re.compile(r"[0-9]+\.[0-9]+\.[0-9]+")
+"""Versions of bundles and of the runtime."""
+
+_SHA256 = re.compile(r"[0-9a-f]{64}")
+
+
+@dataclass(frozen=True, slots=True)
+class FileEntry:
+    """One file of the bundle. `path` is relative, with forward slashes; `size` is in bytes."""
+
+    path: str
+    size: int
+    sha256: str
+
+    def __post_init__(self) -> None:
+        check_member_path(self.path)
+        _require(self.size >= 0, "size", f"expected 0 or more; found {self.size}")
+        _require_match(_SHA256, self.sha256, "sha256", "64 lower-case hexadecimal digits")
+
+
+@dataclass(frozen=True, slots=True)
+class EncoderSpec:
+    """A query encoder: text to one unit vector in the space of the document vectors."""
+
+    id: str
+    kind: Literal["onnx"]
+    path: str
+    tokenizer: str
+    ndim: int
+    max_tokens: int
+    prompt: str
+    layers: int
+    writer: Mapping[str, str]
+
+    def __post_init__(self) -> None:
+        _require_match(NAME_PATTERN, self.id, "id", "lower-case letters, digits, '.', '_' and '-'")
+        _require_positive(self, "ndim", "max_tokens")
+
+
+@dataclass(frozen=True, slots=True)
+class IndexSpec:
+    """The dense index: one int8 vector a passage, its key the passage's row.
+
+    A component is stored as ``clip(round(x * scale), -127, 127)``; queries are scaled alike.
+    """
+
+    path: str
+    search: Literal["exact", "hnsw"]
+    metric: Literal["cos"]
+    dtype: Literal["i8"]
+    ndim: int
+    count: int
+    scale: float
+    expansion: int
+    writer: Mapping[str, str]
+
+    def __post_init__(self) -> None:
+        _require_positive(self, "ndim", "count", "scale", "expansion")
+
+
+@dataclass(frozen=True, slots=True)
+class LexicalSpec:
+    """The word index: precomputed BM25 scores, one postings list a stem (see `lexical`)."""
+
+    path: str
+    variant: Literal["lucene"]
+    k1: float
+    b: float
+    stemmer: Literal["english", "none"]
+    count: int
+    terms: int
+    writer: Mapping[str, str]
+
+    def __post_init__(self) -> None:
+        _require_positive(self, "count")
+        _require(self.terms >= 0, "terms", f"expected 0 or more; found {self.terms}")
+
+
+@dataclass(frozen=True, slots=True)
+class DocumentsSpec:
+    """The texts: an SQLite file of `passages` rows that belong to `documents` documents.
+
+    `owners` is an .npy file, int32 (passages,): the document number of each row.
+    """
+
+    path: str
+    owners: str
+    passages: int
+    documents: int
+    writer: Mapping[str, str]
+
+    def __post_init__(self) -> None:
+        _require_positive(self, "passages", "documents")
+
+
+@dataclass(frozen=True, slots=True)
+class FusionSpec:
+    """Reciprocal rank fusion: ``sum(1 / (k + rank))`` over the first `depth` documents of each list."""
+
+    method: Literal["rrf"] = "rrf"
+    k: int = 60
+    depth: int = 100
+
+    def __post_init__(self) -> None:
+        _require_positive(self, "k", "depth")
+
+
+@dataclass(frozen=True, slots=True)
+class Licence:
+    """What a part of the bundle may be used for."""
+
+    part: str
+    licence: str
+
+
+@dataclass(frozen=True, slots=True)
+class Compatible:
+    """The oldest runtime that reads this bundle."""
+
+    runtime: str
+
+    def __post_init__(self) -> None:
+        _require_match(VERSION_PATTERN, self.runtime, "runtime", "a version such as 0.1.0")
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """The whole of manifest.yaml."""
+
+    format: int
+    name: str
+    version: str
+    created: str
+    compatible: Compatible
+    encoders: tuple[EncoderSpec, ...]
+    index: IndexSpec
+    lexical: LexicalSpec
+    documents: DocumentsSpec
+    fusion: FusionSpec
+    golden: str
+    quality: str
+    licences: tuple[Licence, ...]
+    files: tuple[FileEntry, ...]
+
+    def __post_init__(self) -> None:
+        _require_match(NAME_PATTERN, self.name, "name", "lower-case letters, digits, '.', '_' and '-'")
+        _require_match(VERSION_PATTERN, self.version, "version", "three numbers such as 1.0.0")
+        _require(len(self.encoders) > 0, "encoders", "expected at least one encoder; found none")
+        self._check_files()
+        self._check_counts()
+
+    def entry(self, path: str) -> FileEntry:
+        """The size and sha256 of one file.
+
+        Raises:
+            ManifestError: the manifest does not list `path`.
+        """
+        for entry in self.files:
+            if entry.path == path:
+                return entry
+        raise ManifestError(f"{FILENAME} does not list {path}; rebuild the bundle")
+
+    def encoder(self, encoder_id: str | None = None) -> EncoderSpec:
+        """The encoder called `encoder_id`; the first one when it is None.
+
+        Raises:
+            ManifestError: no encoder has that id.
+        """
+        for spec in self.encoders:
+            if encoder_id in (None, spec.id):
+                return spec
+        known = ", ".join(spec.id for spec in self.encoders)
+        raise ManifestError(f"no encoder {encoder_id!r} in bundle {self.name}; it has {known}")
+
+    def _check_files(self) -> None:
+        paths = [entry.path for entry in self.files]
+        twice = sorted({path for path in paths if paths.count(path) > 1})
+        _require(not twice, "files", f"listed more than once: {', '.join(twice)}")
+        needed = [self.index.path, self.documents.path, self.documents.owners, self.golden, self.quality]
+        for spec in self.encoders:
+            needed += [spec.path, spec.tokenizer]
+        missing = [path for path in needed if path not in paths]
+        _require(not missing, "files", f"not listed although used: {', '.join(missing)}")
+        inside = any(path.startswith(f"{self.lexical.path}/") for path in paths)
+        _require(inside, "files", f"nothing listed under {self.lexical.path}/")
+
+    def _check_counts(self) -> None:
+        ids = [spec.id for spec in self.encoders]
+        _require(len(ids) == len(set(ids)), "encoders", f"the same id twice: {', '.join(ids)}")
+        for spec in self.encoders:
+            same = spec.ndim == self.index.ndim
+            _require(same, "encoders", f"{spec.id}: {spec.ndim} dimensions; index has {self.index.ndim}")
+        counts = {self.index.count, self.lexical.count, self.documents.passages}
+        _require(len(counts) == 1, "index", f"index, lexical and documents differ in passages: {counts}")
+
+
+def check_member_path(path: str) -> None:
+    """Refuses any path that could leave the bundle's directory.
+
+    Raises:
+        schema.SchemaError: absolute, empty, with ``..``, a backslash or a control character.
+    """
+    parts = path.split("/")
+    safe = all(part not in ("", ".", "..") for part in parts)
+    plain = path.isprintable() and "\\" not in path and ":" not in path
+    if not (safe and plain and len(path) <= 255 and path != FILENAME):
+        raise schema.SchemaError(("path",), f"expected a plain relative path; found {path!r}")
+
+
+def read(path: Path) -> Manifest:
+    """Reads and validates a manifest file of at most `MAX_BYTES`.
+
+    Raises:
+        ManifestError: absent, too large, not YAML, or not a manifest of this format.
+        CompatibilityError: another bundle format.
+    """
+    try:
+        with path.open("rb") as file:
+            data = file.read(MAX_BYTES + 1)
+    except OSError as error:
+        raise ManifestError(f"{path}: cannot be read ({error.strerror}); is this a bundle?") from None
+    return parse(data, str(path))
+
+
+def parse(data: bytes, source: str = FILENAME) -> Manifest:
+    """Parses the bytes of a manifest. `source` names them in errors. Raises as `read` does."""
+    if len(data) > MAX_BYTES:
+        raise ManifestError(f"{source}: larger than {MAX_BYTES} bytes; this is not a manifest")
+    try:
+        value = yaml.load(data, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        problem = " ".join(str(error).split())
+        raise ManifestError(f"{source}: not valid YAML ({problem}); copy the bundle again") from None
+    _check_format(value, source)
+    try:
+        return schema.decode(Manifest, value)
+    except schema.SchemaError as error:
+        raise ManifestError(f"{source}: {error}; copy or build the bundle again") from None
+
+
+def dump(manifest: Manifest) -> bytes:
+    """The bytes of manifest.yaml: UTF-8, keys in the order of the specification."""
+    text = yaml.safe_dump(schema.encode(manifest), sort_keys=False, allow_unicode=True, width=100)
+    return text.encode()
+
+
+def _check_format(value: Any, source: str) -> None:
+    found = value.get("format") if isinstance(value, Mapping) else None
+    if type(found) is not int:
+        raise ManifestError(f"{source}: no 'format' number; this is not a bundle's manifest")
+    if found != FORMAT:
+        raise CompatibilityError(
+            f"{source}: bundle format {found}, this runtime reads {FORMAT}; "
+            "update edge-runtime or rebuild the bundle"
+        )
+
+
+def _require(condition: bool, field: str, problem: str) -> None:
+    if not condition:
+        raise schema.SchemaError((field,), problem)
+
+
+def _require_match(pattern: re.Pattern[str], value: str, field: str, expected: str) -> None:
+    _require(bool(pattern.fullmatch(value)), field, f"expected {expected}; found {value!r}")
+
+
+def _require_positive(spec: object, *fields: str) -> None:
+    for field in fields:
+        value = getattr(spec, field)
+        _require(value > 0, field, f"expected more than 0; found {value}")

@@ -1,0 +1,107 @@
+"""CSV with quotes, odd rows, wrong headers and wrong bytes."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+
+import pytest
+
+from build_tools.corpus import delimited
+from build_tools.corpus.document import Document
+from build_tools.corpus.problems import BadRecord
+from build_tools.errors import CorpusError
+from build_tools.recipe import CorpusSpec, Fields
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    """Where the corpus is written."""
+    return tmp_path / "c.csv"
+
+
+def documents(
+    path: Path, content: bytes, *, fields: Fields | None = None, delimiter: str = ","
+) -> list[Document | BadRecord]:
+    path.write_bytes(content)
+    spec = CorpusSpec("csv", path=str(path), fields=fields or Fields(), delimiter=delimiter)
+    return list(delimited.documents(spec))
+
+
+def test_quoted_newlines_keep_line_numbers(path: Path) -> None:
+    """A record is found at the line that it starts on."""
+    found = documents(path, b'\xef\xbb\xbfid,title,text\r\n1,T,"a\nb, ""c"""\r\n\r\n2,,d\r\n')
+    assert found == [
+        Document("1", "T", 'a\nb, "c"', {}, f"{path}:2"),
+        Document("2", "", "d", {}, f"{path}:5"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("row", "reason"),
+    [
+        (b"2,b,c", "wrong number of fields"),
+        (b"2", "wrong number of fields"),
+        (b"2,\xff", "not UTF-8"),
+        (b'2,"a"b', "malformed row"),
+    ],
+)
+def test_bad_row_does_not_end_the_stream(path: Path, row: bytes, reason: str) -> None:
+    """A bad row is reported with its line, and the next one is read."""
+    found = documents(path, b"id,text\n1,a\n" + row + b"\n3,c\n")
+    assert [d.key for d in found if isinstance(d, Document)] == ["1", "3"]
+    bad = found[1]
+    assert isinstance(bad, BadRecord)
+    assert (bad.origin, bad.reason) == (f"{path}:3", reason)
+
+
+def test_unclosed_quote(path: Path) -> None:
+    """A quote that never closes is an error, not a document of half a file."""
+    bad = documents(path, b'id,text\n1,"a\n2,b\n')[0]
+    assert isinstance(bad, BadRecord)
+    assert (bad.origin, bad.reason) == (f"{path}:2", "malformed row")
+
+
+def test_large_fields_and_the_limit(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Fields beyond the csv module's default are read; ours bounds them; the global one is left as it was."""
+    before = csv.field_size_limit()
+    content = b"id,text\n1," + b"x" * 200_000 + b"\n2,b\n"
+    assert [type(d) for d in documents(path, content)] == [Document, Document]
+    monkeypatch.setattr(delimited, "MAX_FIELD_CHARACTERS", 1000)
+    assert [type(d) for d in documents(path, content)] == [BadRecord, Document]
+    assert csv.field_size_limit() == before
+
+
+def test_nul_bytes_and_delimiter(path: Path) -> None:
+    """NUL is dropped on every version of Python; the separator is the recipe's."""
+    assert documents(path, b"id;text\n1;a\0b\n", delimiter=";") == [Document("1", "", "ab", {}, f"{path}:2")]
+
+
+def test_without_key_column_rows_are_numbered(path: Path) -> None:
+    """A header without id numbers the rows."""
+    found = documents(path, b"text\na\nb\n")
+    assert [d.key for d in found if isinstance(d, Document)] == ["1", "2"]
+
+
+@pytest.mark.parametrize(
+    ("content", "fields", "message"),
+    [
+        (b"", Fields(), "expected a header row; found an empty file"),
+        (b"id,body\n", Fields(), "csv:1: expected the column 'text' in the header row; found 'id', 'body'"),
+        (b"id;text\n", Fields(), "set corpus.delimiter"),
+        (b"id,text\n", Fields(id="uid", metadata=("year",)), "the column 'uid', 'year' in the header row"),
+        (b"id,text,text\n", Fields(), "found twice: text"),
+        (b"id,te\xffxt\n", Fields(), "it is not UTF-8"),
+    ],
+)
+def test_bad_header(path: Path, content: bytes, fields: Fields, message: str) -> None:
+    """Without a sound header there is nothing to skip to: always an error."""
+    with pytest.raises(CorpusError, match=message):
+        documents(path, content, fields=fields)
+
+
+def test_tab_as_delimiter(path: Path) -> None:
+    """Tab-separated files are CSV too."""
+    assert documents(path, b"id\ttext\n1\ta, b\n", delimiter="\t") == [
+        Document("1", "", "a, b", {}, f"{path}:2")
+    ]

@@ -1,0 +1,162 @@
+"""What a recipe refuses: values out of range and combinations that cannot be built."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+
+from build_tools.recipe import CorpusSpec, Fields, Recipe, StudentSpec
+from edge_runtime import schema
+from edge_runtime.manifest import NAME_PATTERN
+from edge_runtime.schema import SchemaError
+
+MINIMAL: Mapping[str, Any] = {"name": "docs", "corpus": {"source": "python"}}
+
+
+def problem(**changes: object) -> tuple[str, str]:
+    """Where and why the minimal recipe with `changes` is refused."""
+    with pytest.raises(SchemaError) as caught:
+        schema.decode(Recipe, {**MINIMAL, **changes})
+    return schema.dotted(caught.value.path), caught.value.problem
+
+
+def test_name_and_corpus_are_enough() -> None:
+    """All else has a default, and the defaults are a valid recipe."""
+    recipe = schema.decode(Recipe, dict(MINIMAL))
+    assert recipe == Recipe(name="docs", corpus=CorpusSpec(source="python"))
+    assert recipe.encoders == (StudentSpec(),)
+
+
+@pytest.mark.parametrize("name", ["", "Docs", "-docs", "a b", "a/b", "..", "é", "a" * 65, "docs\n"])
+def test_names_follow_the_manifests_rule(name: str) -> None:
+    """A name that the manifest would refuse after an hour's build is refused before it."""
+    rule = "1 to 64 lower-case letters, digits, '.', '_' or '-', a letter or digit first"
+    assert NAME_PATTERN.fullmatch(name) is None
+    assert problem(name=name)[1].startswith(f"expected {rule}; found ")
+    assert problem(encoders=[{"id": name}]) == ("encoders.0.id", problem(name=name)[1])
+
+
+@pytest.mark.parametrize("version", ["1.0", "1.0.0.0", "v1.0.0", "1.0.x", "١.٠.٠", "1.0.0\n", ""])
+def test_versions_are_three_numbers(version: str) -> None:
+    """As in the manifest; digits of other scripts are none."""
+    where, why = problem(version=version)
+    assert where == "version"
+    assert why.startswith("expected three numbers such as 1.0.0; found ")
+
+
+@pytest.mark.parametrize("source", ["jsonl", "csv", "text", "beir"])
+@pytest.mark.parametrize("given", [{}, {"path": None}, {"path": ""}])
+def test_sources_that_read_files_need_a_path(source: str, given: dict[str, object]) -> None:
+    """Left out, null or empty (an unset shell variable): the error says how to give it."""
+    where, why = problem(corpus={"source": source, **given})
+    kind = "file" if source in ("jsonl", "csv") else "folder"
+    assert where == "corpus.path"
+    assert why == f"source {source} needs a {kind}; write it here, or add --set corpus.path=PATH"
+
+
+def test_the_machines_manual_pages_need_no_path() -> None:
+    """`man` takes the machine's own pages, or those under a path."""
+    assert CorpusSpec(source="man").path is None
+    assert CorpusSpec(source="man", path="pages").path == "pages"
+
+
+@pytest.mark.parametrize(
+    ("corpus", "where", "why"),
+    [
+        (
+            {"source": "jsonl", "path": "x", "delimiter": ";"},
+            "corpus.delimiter",
+            "only for source csv, and the source is jsonl; remove it",
+        ),
+        (
+            {"source": "text", "path": "x", "fields": {"text": "body"}},
+            "corpus.fields",
+            "only for source jsonl or csv, and the source is text; remove it",
+        ),
+        (
+            {"source": "python", "sections": ["3"]},
+            "corpus.sections",
+            "only for source man, and the source is python; remove it",
+        ),
+        (
+            {"source": "python", "path": "x"},
+            "corpus.path",
+            "source python reads the running interpreter; remove the path",
+        ),
+    ],
+)
+def test_fields_of_another_source_are_refused(corpus: dict[str, object], where: str, why: str) -> None:
+    """A field that would be ignored is a mistake worth saying."""
+    assert problem(corpus=corpus) == (where, why)
+
+
+@pytest.mark.parametrize("delimiter", ["", ",,", "\n", "\r", '"', "\\t"])
+def test_delimiters_are_one_character_that_can_separate(delimiter: str) -> None:
+    """Line ends and quotes mean something else in CSV."""
+    where, why = problem(corpus={"source": "csv", "path": "x", "delimiter": delimiter})
+    assert where == "corpus.delimiter"
+    assert why.startswith('expected one character such as "," or "\\t"; found ')
+
+
+@pytest.mark.parametrize(
+    ("changes", "where"),
+    [
+        ({"corpus": {"source": "python", "limit": 0}}, "corpus.limit"),
+        ({"corpus": {"source": "man", "path": ""}}, "corpus.path"),
+        ({"corpus": {"source": "man", "sections": []}}, "corpus.sections"),
+        ({"corpus": {"source": "man", "sections": ["1", "../x"]}}, "corpus.sections.1"),
+        ({"corpus": {"source": "csv", "path": "x", "fields": {"id": ""}}}, "corpus.fields.id"),
+        (
+            {"corpus": {"source": "csv", "path": "x", "fields": {"metadata": ["a", "a"]}}},
+            "corpus.fields.metadata",
+        ),
+        ({"licence": ""}, "licence"),
+        ({"chunk": {"max_tokens": 15}}, "chunk.max_tokens"),
+        ({"chunk": {"overlap_tokens": -1}}, "chunk.overlap_tokens"),
+        ({"chunk": {"max_tokens": 40}}, "chunk.overlap_tokens"),
+        ({"teacher": {"model": ""}}, "teacher.model"),
+        ({"teacher": {"batch_size": 0}}, "teacher.batch_size"),
+        ({"encoders": []}, "encoders"),
+        ({"encoders": [{"id": "a"}, {"id": "a"}]}, "encoders"),
+        ({"encoders": [{"base": ""}]}, "encoders.0.base"),
+        ({"encoders": [{"layers": []}]}, "encoders.0.layers"),
+        ({"encoders": [{"layers": [2, 1]}]}, "encoders.0.layers"),
+        ({"encoders": [{"layers": [1, 1]}]}, "encoders.0.layers"),
+        ({"encoders": [{"layers": [-1, 0]}]}, "encoders.0.layers"),
+        ({"encoders": [{"max_tokens": 7}]}, "encoders.0.max_tokens"),
+        ({"training": {"steps": 0}}, "training.steps"),
+        ({"training": {"minutes": 0}}, "training.minutes"),
+        ({"training": {"learning_rate": -1e-4}}, "training.learning_rate"),
+        ({"training": {"held_out": 15}}, "training.held_out"),
+        ({"training": {"seed": -1}}, "training.seed"),
+        ({"training": {"seed": 2**32}}, "training.seed"),
+        ({"training": {"queries": ""}}, "training.queries"),
+        ({"training": {"loss": "l1"}}, "training.loss"),
+        ({"index": {"connectivity": 1}}, "index.connectivity"),
+        ({"lexical": {"b": 1.1}}, "lexical.b"),
+        ({"lexical": {"k1": -0.1}}, "lexical.k1"),
+        ({"fusion": {"k": 0}}, "fusion.k"),
+        ({"evaluation": {"split": "../test"}}, "evaluation.split"),
+        ({"evaluation": {"queries": 0}}, "evaluation.queries"),
+        ({"golden": 0}, "golden"),
+        ({"gates": {"cosine_min": 1.01}}, "gates.cosine_min"),
+    ],
+)
+def test_values_out_of_range_are_refused(changes: dict[str, object], where: str) -> None:
+    """Each at its own key, with what was expected and found."""
+    found_at, why = problem(**changes)
+    assert found_at == where
+    assert "found" in why or "same id twice" in why
+
+
+def test_whole_documents_take_any_overlap() -> None:
+    """With max_tokens null nothing is cut, so there is nothing to overlap."""
+    recipe = schema.decode(Recipe, {**MINIMAL, "chunk": {"max_tokens": None}})
+    assert recipe.chunk.max_tokens is None
+
+
+def test_records_may_lack_ids_and_titles() -> None:
+    """Null is a choice there: number the records, have no titles."""
+    assert Fields(id=None, title=None).text == "text"
