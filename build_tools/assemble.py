@@ -1,7 +1,8 @@
 """Finished parts to a bundle directory: draft, measure with the runtime itself, gate, and swap in.
 
 The draft is a whole bundle but for its golden queries and quality card, so what is measured is exactly
-what ships. No wall-clock figure enters a bundle: the same inputs give the same bytes.
+what ships. No wall-clock figure enters a bundle: the same inputs give the same bytes, on the same kind of
+processor with as many threads (with others, sums round otherwise, and training makes that show).
 """
 
 from __future__ import annotations

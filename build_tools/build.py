@@ -85,7 +85,8 @@ def build(recipe: Recipe, out: Path, progress: Progress) -> Built:
 
 def reference_of(bundle: Path, progress: Progress) -> card.Reference | None:
     """The teacher, exact vectors and PyTorch students behind a bundle, or None where its build folder is
-    gone or its inputs have changed since, so that nothing is ever trained for it."""
+    gone or its inputs have changed since: an evaluation must not turn into a build.
+    """
     home = bundle.resolve().parent
     record = read_record(home)
     if record is None or record.inputs != _inputs(record.recipe) or not (home / WORK).is_dir():

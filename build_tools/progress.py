@@ -27,7 +27,7 @@ class Progress:
         Elsewhere than on a terminal one line says that work has begun, if any does.
         """
         if not self._console.is_terminal:
-            yield self._announcer(f"{name:<10} {unit if total is None else f'{total:,} {unit}'} …")
+            yield self._announcer(f"{name:<10} {'' if total is None else f'{total:,} {unit} '}…")
             return
         columns = (
             TextColumn("{task.description:<10}"),

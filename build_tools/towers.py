@@ -181,7 +181,7 @@ def _join_shards(count: int, directory: Path, target: Path) -> None:
     shards = [_shard_path(directory, number) for number in range(math.ceil(count / SHARD))]
     ndim = np.load(shards[0], mmap_mode="r").shape[1]
     unfinished = target.with_suffix(".part")
-    joined = np.lib.format.open_memmap(unfinished, "w+", np.float32, (count, ndim))  # type: ignore[no-untyped-call]
+    joined = np.lib.format.open_memmap(unfinished, "w+", np.float32, (count, ndim))
     for number, shard in enumerate(shards):
         joined[number * SHARD : (number + 1) * SHARD] = np.load(shard)
     joined.flush()
@@ -225,8 +225,8 @@ def _load_model(name: str) -> tuple[SentenceTransformer, str, str]:
         model = SentenceTransformer(source, device="cpu")
     except Exception as error:  # every loader below raises its own kind: one error of ours serves them all
         raise ModelError(
-            f"teacher.model {name}: cannot be loaded ({reason(error)}). Give `packaged`, a sentence-transformers "
-            "folder, or a hub name that this machine can reach."
+            f"teacher.model {name}: cannot be loaded ({reason(error)}). Give `packaged`, a "
+            "sentence-transformers folder, or a hub name that this machine can reach."
         ) from None
     if packaged:
         return model, PACKAGED_NAME, PACKAGED_LICENCE

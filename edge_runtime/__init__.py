@@ -24,12 +24,11 @@ from edge_runtime.errors import (
     ManifestError,
     QueryError,
 )
+from edge_runtime.version import __version__
 
 if TYPE_CHECKING:
     from edge_runtime.fusion import Evidence
     from edge_runtime.retriever import Hit, Info, Retriever
-
-__version__ = "0.1.0"
 
 __all__ = [
     "BundleError",
@@ -73,7 +72,8 @@ def open(  # noqa: A001 (edge_runtime.open reads as gzip.open does)
 
     Raises:
         BundleError: missing, damaged or made for another runtime (see its subclasses).
-        EngineError: the encoder's engine is not installed.
+        EngineError: the encoder's engine is not installed or refuses it.
+        QueryError: an argument that cannot be used, such as an encoder that the bundle does not have.
     """
     from edge_runtime.bundle import Bundle
     from edge_runtime.retriever import Retriever

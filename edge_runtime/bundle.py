@@ -7,20 +7,23 @@ has searched wrongly without a word, on damaged files. Whoever views a mapping g
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import io
+import math
 import mmap
 import os
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 from numpy.lib import format as npy_format
 from numpy.typing import NDArray
 
 from edge_runtime import manifest as manifests
-from edge_runtime.errors import BundleError, IntegrityError
+from edge_runtime.errors import BundleError, IntegrityError, QueryError
 from edge_runtime.manifest import FileEntry, Manifest
+from edge_runtime.schema import shown
 
 Verification = Literal["full", "size"]
 
@@ -46,15 +49,12 @@ class Bundle:
 
         Raises:
             BundleError: not a directory, or any of its subclasses when the content is not as built.
+            QueryError: an unknown `verify`.
         """
-        if verify not in ("full", "size"):
-            raise BundleError(f"verify: expected 'full' or 'size'; found {verify!r}")
+        if verify not in get_args(Verification):
+            raise QueryError(f"verify: expected 'full' or 'size'; found {shown(verify)}")
+        manifest = read_manifest(directory)
         root = Path(directory)
-        if root.is_file() and root.suffix == ".edge":
-            raise BundleError(f"{root} is a transport file; unpack it: python3 -m zipfile -e {root} DIR")
-        if not root.is_dir():
-            raise BundleError(f"{root}: no such bundle directory; build one with edge-build build")
-        manifest = manifests.read(root / manifests.FILENAME)
         check_files(root, manifest, verify=verify)
         return cls(root, manifest)
 
@@ -79,17 +79,34 @@ class Bundle:
         """
         view = self.map(member)
         shape, dtype, offset = _read_npy_header(view, self.root / member)
-        flat = np.frombuffer(view, dtype=dtype, count=int(np.prod(shape)), offset=offset)
-        return flat.reshape(shape)
+        return np.frombuffer(view[offset:], dtype=dtype).reshape(shape)
 
     def close(self) -> None:
         """Unmaps everything. Views that are still held keep their own mapping alive."""
         for mapping in self._maps.values():
-            try:
+            with contextlib.suppress(BufferError):  # a caller kept a view; the pages go when the view does
                 mapping.close()
-            except BufferError:  # a caller kept a view; the pages go when the view does
-                pass
         self._maps.clear()
+
+
+def read_manifest(directory: str | os.PathLike[str]) -> Manifest:
+    """The manifest of a bundle directory; no other file is looked at.
+
+    Raises:
+        BundleError: no such directory, or any of its subclasses when the manifest cannot be used.
+        QueryError: `directory` is no path.
+    """
+    if not isinstance(directory, (str, os.PathLike)):
+        raise QueryError(f"bundle: expected a directory's path; found {shown(directory)}")
+    root = Path(directory)
+    try:
+        if root.is_file() and root.suffix == ".edge":
+            raise BundleError(f"{root} is a transport file; unpack it: python3 -m zipfile -e {root} DIR")
+        if not root.is_dir():
+            raise BundleError(f"{root}: no such bundle directory; build one with edge-build build")
+    except OSError as error:  # may not look, or a name beyond the system's limits
+        raise BundleError(f"{root}: cannot be read ({error.strerror})") from None
+    return manifests.read(root / manifests.FILENAME)
 
 
 def check_files(root: Path, manifest: Manifest, *, verify: Verification) -> None:
@@ -119,8 +136,10 @@ def _problem(root: Path, entry: FileEntry, verify: Verification) -> str | None:
     try:
         if path.is_symlink() or not path.resolve().is_relative_to(root.resolve()):
             return f"{entry.path}: a link; expected a plain file"
-        if not path.is_file():
+        if not path.exists():
             return f"{entry.path}: missing"
+        if not path.is_file():
+            return f"{entry.path}: expected a plain file"
         size = path.stat().st_size
         if size != entry.size:
             return f"{entry.path}: {size} bytes; expected {entry.size}"
@@ -132,20 +151,28 @@ def _problem(root: Path, entry: FileEntry, verify: Verification) -> str | None:
 
 
 def _unlisted(root: Path, manifest: Manifest) -> list[str]:
-    known = {entry.path for entry in manifest.files} | {manifests.FILENAME, manifests.FILENAME + ".minisig"}
-    found = (path for path in sorted(root.rglob("*")) if path.is_symlink() or not path.is_dir())
-    names = (path.relative_to(root).as_posix() for path in found)
-    return [f"{name}: not listed in {manifests.FILENAME}" for name in names if name not in known]
+    listed = {entry.path for entry in manifest.files}
+    problems = []
+    for path in sorted(root.rglob("*")):
+        name = path.relative_to(root).as_posix()
+        if name in listed:
+            continue  # `_problem` has looked at it
+        if path.is_symlink():
+            problems.append(f"{name}: a link; expected a plain file")
+        elif not path.is_dir() and name not in (manifests.FILENAME, manifests.SIGNATURE):
+            problems.append(f"{name}: not listed in {manifests.FILENAME}")
+    return problems
 
 
 def _read_npy_header(view: memoryview, path: Path) -> tuple[tuple[int, ...], np.dtype[Any], int]:
-    head = io.BytesIO(bytes(view[:4096]))
+    head = io.BytesIO(view[:4096])
     try:
         version = npy_format.read_magic(head)
         shape, fortran, dtype = npy_format.read_array_header_1_0(head)
-    except ValueError as error:
-        raise BundleError(f"{path}: not an .npy file ({error}); rebuild the bundle") from None
-    expected = head.tell() + int(np.prod(shape)) * dtype.itemsize
-    if version != (1, 0) or fortran or dtype.hasobject or expected != len(view):
+    except Exception as error:  # ValueError mostly, but on odd headers whatever ast and tokenize raise
+        raise BundleError(f"{path}: not an .npy file ({str(error)[:200]}); rebuild the bundle") from None
+    numbers = dtype.kind in "iuf" and all(length >= 0 for length in shape)
+    expected = head.tell() + math.prod(shape) * dtype.itemsize
+    if version != (1, 0) or fortran or not numbers or expected != len(view):
         raise BundleError(f"{path}: not a plain .npy array of format 1.0; rebuild the bundle")
     return shape, dtype, head.tell()

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import argparse
+import dataclasses
+import io
 import json
 import os
+import re
 import sys
 import textwrap
-from collections.abc import Iterator, Sequence
-from pathlib import Path
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import edge_runtime
-from edge_runtime import schema
+from edge_runtime import bench_options, schema
 from edge_runtime.errors import Error
 
 if TYPE_CHECKING:
@@ -21,10 +23,14 @@ if TYPE_CHECKING:
 
 FAILED, INTERRUPTED = 1, 130
 
+# What a document or a query could steer the terminal with, and what cannot be printed at all.
+_UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs one command and returns the exit status: 0, 1 for an error of ours, 2 usage, 130 Ctrl-C."""
     options = _parser().parse_args(arguments)
+    _accept_any_text()
     try:
         options.run(options)
         sys.stdout.flush()
@@ -33,10 +39,25 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return FAILED
     except KeyboardInterrupt:
         return INTERRUPTED
-    except BrokenPipeError:
-        # The reader (head, less) has what it wanted; the interpreter must not flush into the pipe again.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except BrokenPipeError:  # the reader (head, less) has what it wanted
+        _silence_output()
+    except OSError as error:  # a full disk under the output
+        print(f"edge-runtime: {error}", file=sys.stderr)
+        _silence_output()
+        return FAILED
     return 0
+
+
+def _accept_any_text() -> None:
+    """Neither a query in another encoding nor a narrow terminal may end in a traceback."""
+    for stream, errors in ((sys.stdin, "replace"), (sys.stdout, "backslashreplace")):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors=errors)
+
+
+def _silence_output() -> None:
+    """Or the interpreter flushes into the broken pipe again as it ends."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -66,35 +87,42 @@ def _add_search(commands: Any) -> None:
     parser = commands.add_parser("search", help="answer a question, or one a line from standard input")
     _add_common(parser)
     parser.add_argument("query", nargs="*", metavar="QUERY", help="the question; its words may be unquoted")
-    parser.add_argument("-k", type=int, default=5, help="how many documents (default: 5)")
-    parser.add_argument("--mode", choices=("hybrid", "dense", "lexical"), default="hybrid")
+    parser.add_argument("-k", type=int, default=5, metavar="K", help="how many documents (default: 5)")
+    parser.add_argument(
+        "--mode", choices=bench_options.MODES, default="hybrid", help="how to search (default: hybrid)"
+    )
     parser.add_argument("--encoder", metavar="ID", help="which encoder to use (default: the bundle's first)")
-    parser.add_argument("--threads", type=int, default=1, help="engine threads a query (default: 1)")
+    parser.add_argument(
+        "--threads", type=int, default=1, metavar="N", help="engine threads a query (default: 1)"
+    )
     parser.set_defaults(run=_search)
 
 
 def _add_bench(commands: Any) -> None:
-    from edge_runtime import bench
-
     parser = commands.add_parser("bench", help="measure latency, start-up and memory on this machine")
-    bench.add_arguments(parser)
-    parser.set_defaults(run=bench.main)
+    bench_options.add_arguments(parser)
+    _add_json(parser)
+    parser.set_defaults(run=_bench)
 
 
 def _add_common(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("bundle", metavar="BUNDLE", help="a bundle's directory")
+    _add_json(parser)
+
+
+def _add_json(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="print JSON")
 
 
 def _info(options: argparse.Namespace) -> None:
-    from edge_runtime import manifest as manifests
+    from edge_runtime.bundle import read_manifest
 
-    manifest = manifests.read(Path(options.bundle) / manifests.FILENAME)
+    manifest = read_manifest(options.bundle)
     if options.json:
         print(_to_json(schema.encode(manifest)))
         return
     for name, value in _facts(manifest):
-        print(f"{name:<10} {value}")
+        print(f"{name:<10} {_printable(value)}")
 
 
 def _facts(manifest: Manifest) -> Iterator[tuple[str, str]]:
@@ -119,35 +147,48 @@ def _verify(options: argparse.Namespace) -> None:
     manifest = bundle.manifest
     bundle.close()
     total = sum(entry.size for entry in manifest.files)
+    files = len(manifest.files)
     if options.json:
-        print(_to_json({"name": manifest.name, "version": manifest.version, "files": len(manifest.files), "bytes": total}))
+        facts = {"name": manifest.name, "version": manifest.version, "files": files, "bytes": total}
+        print(_to_json(facts))
     else:
-        print(f"{manifest.name} {manifest.version}: {len(manifest.files)} files, {total / 1e6:.1f} MB, as built")
+        print(f"{manifest.name} {manifest.version}: {files} files, {total / 1e6:.1f} MB, as built")
 
 
 def _search(options: argparse.Namespace) -> None:
-    queries = [" ".join(options.query)] if options.query else (line.strip() for line in sys.stdin)
+    queries = [" ".join(options.query)] if options.query else _lines(sys.stdin)
     with edge_runtime.open(options.bundle, encoder=options.encoder, threads=options.threads) as retriever:
         for query in queries:
             hits = retriever.search(query, k=options.k, mode=options.mode)
             if options.json:
-                print(_to_json({"query": query, "hits": [_plain(hit) for hit in hits]}), flush=True)
+                print(
+                    _to_json({"query": query, "hits": [dataclasses.asdict(hit) for hit in hits]}), flush=True
+                )
             else:
                 print(_render(query, hits), flush=True)
 
 
-def _plain(hit: Hit) -> dict[str, Any]:
-    import dataclasses
+def _lines(file: Iterable[str]) -> Iterator[str]:
+    return (stripped for line in file if (stripped := line.strip()))
 
-    return dataclasses.asdict(hit)
+
+def _bench(options: argparse.Namespace) -> None:
+    from edge_runtime import bench
+
+    report = bench.run_from(options)
+    print(bench.to_json(report) if options.json else bench.table(report))
 
 
 def _render(query: str, hits: Sequence[Hit]) -> str:
-    lines = [f"? {query}"]
+    lines = [f"? {_printable(query)}"]
     for rank, hit in enumerate(hits, start=1):
-        lines.append(f"{rank:3d}. {hit.title or hit.key}")
-        lines.append(textwrap.indent(textwrap.shorten(hit.text, 160, placeholder=" …"), "     "))
+        lines.append(f"{rank:3d}. {_printable(hit.title or hit.key)}")
+        lines.append("     " + _printable(textwrap.shorten(hit.text, 160, placeholder=" …")))
     return "\n".join(lines if hits else [*lines, "     nothing found"]) + "\n"
+
+
+def _printable(text: str) -> str:
+    return _UNPRINTABLE.sub("\ufffd", text)
 
 
 def _to_json(value: object) -> str:

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_runtime.bundle import Bundle
-from edge_runtime.errors import CompatibilityError
+from edge_runtime.errors import BundleError, ClosedError, CompatibilityError
 from edge_runtime.manifest import IndexSpec
 from edge_runtime.ranking import Ranking
 
@@ -24,8 +24,9 @@ if TYPE_CHECKING:
 class DenseIndex:
     """A mapped index. It holds the view that usearch reads from: usearch itself keeps no reference."""
 
-    def __init__(self, index: Index, view: memoryview, spec: IndexSpec) -> None:
-        self.spec = spec
+    def __init__(self, index: Index, view: memoryview, spec: IndexSpec, source: str) -> None:
+        self._spec = spec
+        self._source = source
         self._index: Any = index
         self._view = view
         # Concurrent searches of one usearch index share their scratch space.
@@ -36,40 +37,43 @@ class DenseIndex:
         """Views the bundle's index without reading it into memory.
 
         Raises:
-            CompatibilityError: this usearch cannot honour what the manifest says of the file.
+            CompatibilityError: usearch cannot view the file, or it is not what the manifest says.
         """
         # Not at the top: usearch 2.26.3 to 2.26.6 crash the process when onnxruntime is imported after them,
         # so the encoder is loaded first (see `Retriever.load`).
         from usearch.index import Index
 
         view = bundle.map(spec.path)
-        path = bundle.root / spec.path
+        source = str(bundle.root / spec.path)
         try:
-            found = Index.metadata(view)
-            index = Index.restore(view, view=True)
+            index: Any = Index.restore(view, view=True)
         except Exception as error:  # usearch raises bare RuntimeError and ValueError
-            found, index = None, None
-            problem = str(error)
-        else:
-            problem = "not an index it knows"
-        if not found or index is None:
-            written = spec.writer.get("usearch", "?")
-            raise CompatibilityError(f"{path}: usearch cannot view it ({problem}); written by usearch {written}")
-        _check(index, spec, str(path))
-        index.expansion_search = spec.expansion
-        return cls(index, view, spec)
+            raise CompatibilityError(_unusable(source, spec, str(error))) from None
+        if index is None:
+            raise CompatibilityError(_unusable(source, spec, "not an index it knows"))
+        _check(index, spec, source)
+        index.expansion_search = min(spec.expansion, spec.count)
+        return cls(index, view, spec, source)
 
     def search(self, vector: NDArray[np.float32], count: int) -> Ranking:
         """The `count` nearest passages by cosine, fewer only when there are fewer.
 
         Args:
             vector: float32 (ndim,), of unit length.
+
+        Raises:
+            BundleError: a key of the index is no row of the bundle.
+            ClosedError: the index has been closed.
         """
-        query = quantize(vector, self.spec.scale)
-        count = min(count, self.spec.count)
+        query = quantize(vector, self._spec.scale)
+        exact, count = self._spec.search == "exact", min(count, self._spec.count)
         with self._lock:
-            matches = self._index.search(query, count, exact=self.spec.search == "exact", threads=1)
-        return Ranking(matches.keys.astype(np.int64), (1.0 - matches.distances).astype(np.float32))
+            if self._index is None:
+                raise ClosedError("the dense index has been closed; open the bundle again")
+            matches = self._index.search(query, count, exact=exact, threads=1)
+        if matches.keys.max(initial=0) >= self._spec.count:
+            raise BundleError(f"{self._source}: has a key beyond {self._spec.count} rows; rebuild the bundle")
+        return Ranking(matches.keys.astype(np.int64), 1 - matches.distances)
 
     def close(self) -> None:
         """Lets go of the index, then of the view under it."""
@@ -79,13 +83,22 @@ class DenseIndex:
 
 
 def quantize(vectors: NDArray[np.float32], scale: float) -> NDArray[np.int8]:
-    """Scaled, rounded and clipped to ±127; the same function on both sides of the build."""
-    return np.clip(np.rint(vectors * np.float32(scale)), -127, 127).astype(np.int8)
+    """Scaled, rounded and clipped to ±127, shape as given; the same function on both sides of the build."""
+    components: NDArray[np.int8] = np.clip(np.rint(vectors * np.float32(scale)), -127, 127).astype(np.int8)
+    return components
 
 
-def _check(index: Index, spec: IndexSpec, path: str) -> None:
-    found = {"ndim": index.ndim, "count": len(index), "dtype": str(index.dtype), "metric": str(index.metric_kind)}
-    if (found["ndim"], found["count"]) != (spec.ndim, spec.count):
-        raise CompatibilityError(f"{path}: holds {found}; the manifest says {spec.ndim} × {spec.count}")
-    if not (found["dtype"].lower().endswith("i8") and "cos" in found["metric"].lower()):
-        raise CompatibilityError(f"{path}: holds {found}; the manifest says {spec.dtype}, {spec.metric}")
+def _check(index: Any, spec: IndexSpec, source: str) -> None:
+    found = (len(index), index.ndim, index.dtype.name.lower(), index.metric_kind.name.lower())
+    expected = (spec.count, spec.ndim, spec.dtype, spec.metric)
+    if found != expected:
+        raise CompatibilityError(f"{source}: holds {_shown(found)}; the manifest says {_shown(expected)}")
+
+
+def _shown(facts: tuple[object, ...]) -> str:
+    return "{} vectors of {} dimensions, {}, {}".format(*facts)
+
+
+def _unusable(source: str, spec: IndexSpec, problem: str) -> str:
+    written = spec.writer.get("usearch", "?")
+    return f"{source}: usearch cannot view it ({problem}); written by usearch {written}; rebuild the bundle"

@@ -6,7 +6,9 @@ import json
 import sqlite3
 import threading
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -37,6 +39,8 @@ FROM passages JOIN documents ON documents.id = passages.document
 WHERE passages.row IN ({marks})
 """
 
+_FETCH_AT_ONCE = 500  # SQLite before 3.32 takes 999 parameters
+
 
 @dataclass(frozen=True, slots=True)
 class Record:
@@ -52,9 +56,10 @@ class Record:
 class Documents:
     """The texts of a bundle, read a few rows at a time. Thread-safe."""
 
-    def __init__(self, connection: sqlite3.Connection, owners: NDArray[np.int32]) -> None:
+    def __init__(self, connection: sqlite3.Connection, owners: NDArray[np.int32], source: str) -> None:
         self._connection = connection
         self._owners = owners
+        self._source = source
         self._lock = threading.Lock()
 
     @classmethod
@@ -64,35 +69,88 @@ class Documents:
         Raises:
             BundleError: SQLite cannot read it, or it does not hold what the manifest says.
         """
+        owners = _owners(bundle, spec)
         path = bundle.path(spec.path)
-        owners = bundle.array(spec.owners)
-        if owners.shape != (spec.passages,) or owners.dtype != np.int32:
-            raise BundleError(f"{path}: {spec.owners} has {owners.shape}; expected ({spec.passages},) int32")
-        try:
-            uri = f"{path.resolve().as_uri()}?mode=ro&immutable=1"
-            connection = sqlite3.connect(uri, uri=True, check_same_thread=False)
-            connection.execute("SELECT row FROM passages LIMIT 1").fetchone()
-        except sqlite3.Error as error:
-            raise BundleError(f"{path}: SQLite cannot read it ({error}); rebuild the bundle") from None
-        return cls(connection, owners)
+        uri = f"{path.resolve().as_uri()}?mode=ro&immutable=1"
+        with ExitStack() as undo:
+            try:
+                connection = sqlite3.connect(uri, uri=True, check_same_thread=False)
+                undo.callback(connection.close)
+                _check_rows(connection, spec.passages, path)
+            except sqlite3.Error as error:
+                raise BundleError(_unreadable(path, error)) from None
+            undo.pop_all()
+        return cls(connection, owners, str(path))
 
     def owners(self, rows: NDArray[np.int64]) -> NDArray[np.int32]:
         """The document number of each row, shape as given."""
         return self._owners[rows]
 
     def fetch(self, rows: Sequence[int]) -> list[Record]:
-        """The passages in these rows, in the order given."""
-        statement = _FETCH.format(marks=",".join("?" * len(rows)))
-        with self._lock:
-            found = self._connection.execute(statement, [int(row) for row in rows]).fetchall()
-        records = {
-            row: Record(key, title, ordinal, text, json.loads(metadata))
-            for row, key, title, ordinal, text, metadata in found
-        }
-        return [records[int(row)] for row in rows]
+        """The passages in these rows, in the order given.
+
+        Raises:
+            BundleError: a row is missing, or not what the format says.
+        """
+        found: dict[int, Record] = {}
+        try:
+            for start in range(0, len(rows), _FETCH_AT_ONCE):
+                some = rows[start : start + _FETCH_AT_ONCE]
+                statement = _FETCH.format(marks=",".join("?" * len(some)))
+                with self._lock:
+                    lines = self._connection.execute(statement, some).fetchall()
+                found.update((line[0], _record(*line[1:])) for line in lines)
+            return [found[row] for row in rows]
+        except (sqlite3.Error, ValueError, RecursionError) as error:
+            raise BundleError(_unreadable(self._source, error)) from None
+        except KeyError as error:
+            raise BundleError(f"{self._source}: has no passage {error}; rebuild the bundle") from None
 
     def close(self) -> None:
         """Closes the file."""
         with self._lock:
             self._connection.close()
             self._owners = np.empty(0, np.int32)
+
+
+def _owners(bundle: Bundle, spec: DocumentsSpec) -> NDArray[np.int32]:
+    owners: NDArray[np.int32] = bundle.array(spec.owners)
+    source = bundle.root / spec.owners
+    if owners.shape != (spec.passages,) or owners.dtype != np.int32:
+        raise BundleError(
+            f"{source}: holds {owners.dtype} {owners.shape}; expected int32 ({spec.passages},); "
+            "rebuild the bundle"
+        )
+    if owners.min() < 0 or owners.max() >= spec.documents:
+        raise BundleError(f"{source}: names a document beyond {spec.documents}; rebuild the bundle")
+    return owners
+
+
+def _check_rows(connection: sqlite3.Connection, passages: int, path: Path) -> None:
+    """The ends of the table, found by a lookup each; what is missing between, `Documents.fetch` notices."""
+    connection.execute(_FETCH.format(marks="")).fetchall()  # every table and column that a search reads
+    ends = connection.execute(
+        "SELECT (SELECT min(row) FROM passages), (SELECT max(row) FROM passages)"
+    ).fetchone()
+    if ends != (0, passages - 1):
+        raise BundleError(
+            f"{path}: passages {ends[0]} to {ends[1]}; expected 0 to {passages - 1}; rebuild the bundle"
+        )
+
+
+def _record(key: object, title: object, ordinal: object, text: object, metadata: object) -> Record:
+    """One line of `_FETCH`, whose types SQLite does not promise. Raises ValueError and RecursionError."""
+    about = json.loads(metadata) if isinstance(metadata, str) else None
+    if (
+        isinstance(key, str)
+        and isinstance(title, str)
+        and isinstance(ordinal, int)
+        and isinstance(text, str)
+        and isinstance(about, dict)
+    ):
+        return Record(key, title, ordinal, text, about)
+    raise ValueError(f"a value of another type in document {key!r}")
+
+
+def _unreadable(path: Path | str, error: Exception) -> str:
+    return f"{path}: SQLite cannot read it ({error}); rebuild the bundle"

@@ -1,12 +1,12 @@
 """Every error that this package raises on purpose.
 
-    Error
+    edge_runtime.Error
     ├── BundleError             the bundle cannot be used
     │   ├── ManifestError         manifest.yaml is missing, malformed or contradicts itself
     │   ├── IntegrityError        a file is missing, unlisted, cut short or not the bytes that were built
     │   └── CompatibilityError    sound, but made for another runtime, engine or library version
     ├── EngineError             the inference engine is not installed or cannot run the encoder
-    ├── QueryError              the caller's query or argument cannot be searched (also a ValueError)
+    ├── QueryError              the caller's query or argument cannot be used (also a ValueError)
     └── ClosedError             the retriever has been closed
 
 Each message names the file or argument, what was expected, what was found and what to do next.
@@ -40,7 +40,7 @@ class EngineError(Error):
 
 
 class QueryError(Error, ValueError):
-    """The query, or another argument of the caller, cannot be searched."""
+    """The query, or another argument of the caller, cannot be used."""
 
 
 class ClosedError(Error):

@@ -8,28 +8,27 @@ specification; this module is its reader and writer.
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import yaml
 
-from edge_runtime import schema
-from edge_runtime.errors import CompatibilityError, ManifestError
-
-FORMAT = 1
-"""The bundle format that this version reads and writes."""
+from edge_runtime import compatibility, schema, strict_yaml
+from edge_runtime.compatibility import FORMAT as FORMAT
+from edge_runtime.compatibility import VERSION_PATTERN as VERSION_PATTERN
+from edge_runtime.errors import ManifestError, QueryError
 
 FILENAME = "manifest.yaml"
+SIGNATURE = "manifest.yaml.minisig"
 MAX_BYTES = 1 << 20
 
 NAME_PATTERN = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
 """Names of bundles and encoders; each is also a file name."""
 
-VERSION_PATTERN = re.compile(r"[0-9]+\.[0-9]+\.[0-9]+")
-"""Versions of bundles and of the runtime."""
-
+_CREATED = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
@@ -120,6 +119,10 @@ class DocumentsSpec:
 
     def __post_init__(self) -> None:
         _require_positive(self, "passages", "documents")
+        fits = self.documents <= self.passages
+        _require(
+            fits, "documents", f"{self.documents} in {self.passages} passages; expected one each at least"
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,6 +177,7 @@ class Manifest:
     def __post_init__(self) -> None:
         _require_match(NAME_PATTERN, self.name, "name", "lower-case letters, digits, '.', '_' and '-'")
         _require_match(VERSION_PATTERN, self.version, "version", "three numbers such as 1.0.0")
+        _require_match(_CREATED, self.created, "created", "a UTC time such as 2026-01-31T12:00:00Z")
         _require(len(self.encoders) > 0, "encoders", "expected at least one encoder; found none")
         self._check_files()
         self._check_counts()
@@ -193,25 +197,25 @@ class Manifest:
         """The encoder called `encoder_id`; the first one when it is None.
 
         Raises:
-            ManifestError: no encoder has that id.
+            QueryError: no encoder has that id.
         """
         for spec in self.encoders:
             if encoder_id in (None, spec.id):
                 return spec
         known = ", ".join(spec.id for spec in self.encoders)
-        raise ManifestError(f"no encoder {encoder_id!r} in bundle {self.name}; it has {known}")
+        raise QueryError(f"encoder: bundle {self.name} has {known}; found {schema.shown(encoder_id)}")
 
     def _check_files(self) -> None:
-        paths = [entry.path for entry in self.files]
-        twice = sorted({path for path in paths if paths.count(path) > 1})
+        paths = Counter(entry.path for entry in self.files)
+        twice = [path for path, times in paths.items() if times > 1]
         _require(not twice, "files", f"listed more than once: {', '.join(twice)}")
         needed = [self.index.path, self.documents.path, self.documents.owners, self.golden, self.quality]
         for spec in self.encoders:
             needed += [spec.path, spec.tokenizer]
         missing = [path for path in needed if path not in paths]
-        _require(not missing, "files", f"not listed although used: {', '.join(missing)}")
+        _require(not missing, "files", f"not listed although used: {', '.join(map(schema.shown, missing))}")
         inside = any(path.startswith(f"{self.lexical.path}/") for path in paths)
-        _require(inside, "files", f"nothing listed under {self.lexical.path}/")
+        _require(inside, "files", f"nothing listed under {schema.shown(self.lexical.path)}")
 
     def _check_counts(self) -> None:
         ids = [spec.id for spec in self.encoders]
@@ -220,20 +224,23 @@ class Manifest:
             same = spec.ndim == self.index.ndim
             _require(same, "encoders", f"{spec.id}: {spec.ndim} dimensions; index has {self.index.ndim}")
         counts = {self.index.count, self.lexical.count, self.documents.passages}
-        _require(len(counts) == 1, "index", f"index, lexical and documents differ in passages: {counts}")
+        _require(
+            len(counts) == 1, "index", f"index, lexical and documents differ in passages: {sorted(counts)}"
+        )
 
 
 def check_member_path(path: str) -> None:
     """Refuses any path that could leave the bundle's directory.
 
     Raises:
-        schema.SchemaError: absolute, empty, with ``..``, a backslash or a control character.
+        schema.SchemaError: absolute, empty, with ``..``, a backslash or a control character, or the name of
+            the manifest or its signature, which nothing can list.
     """
     parts = path.split("/")
     safe = all(part not in ("", ".", "..") for part in parts)
     plain = path.isprintable() and "\\" not in path and ":" not in path
-    if not (safe and plain and len(path) <= 255 and path != FILENAME):
-        raise schema.SchemaError(("path",), f"expected a plain relative path; found {path!r}")
+    if not (safe and plain and len(path) <= 255 and path not in (FILENAME, SIGNATURE)):
+        raise schema.SchemaError(("path",), f"expected a plain relative path; found {schema.shown(path)}")
 
 
 def read(path: Path) -> Manifest:
@@ -241,9 +248,11 @@ def read(path: Path) -> Manifest:
 
     Raises:
         ManifestError: absent, too large, not YAML, or not a manifest of this format.
-        CompatibilityError: another bundle format.
+        CompatibilityError: another bundle format, or made for a newer runtime.
     """
     try:
+        if path.exists() and not path.is_file():  # opening a named pipe would wait for ever
+            raise ManifestError(f"{path}: not a plain file; copy the bundle again")
         with path.open("rb") as file:
             data = file.read(MAX_BYTES + 1)
     except OSError as error:
@@ -256,11 +265,10 @@ def parse(data: bytes, source: str = FILENAME) -> Manifest:
     if len(data) > MAX_BYTES:
         raise ManifestError(f"{source}: larger than {MAX_BYTES} bytes; this is not a manifest")
     try:
-        value = yaml.load(data, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
-        problem = " ".join(str(error).split())
-        raise ManifestError(f"{source}: not valid YAML ({problem}); copy the bundle again") from None
-    _check_format(value, source)
+        value = strict_yaml.load(data)
+    except strict_yaml.StrictYamlError as error:
+        raise ManifestError(f"{source}: {error}; copy the bundle again") from None
+    compatibility.check(value, source)
     try:
         return schema.decode(Manifest, value)
     except schema.SchemaError as error:
@@ -268,20 +276,9 @@ def parse(data: bytes, source: str = FILENAME) -> Manifest:
 
 
 def dump(manifest: Manifest) -> bytes:
-    """The bytes of manifest.yaml: UTF-8, keys in the order of the specification."""
-    text = yaml.safe_dump(schema.encode(manifest), sort_keys=False, allow_unicode=True, width=100)
-    return text.encode()
-
-
-def _check_format(value: Any, source: str) -> None:
-    found = value.get("format") if isinstance(value, Mapping) else None
-    if type(found) is not int:
-        raise ManifestError(f"{source}: no 'format' number; this is not a bundle's manifest")
-    if found != FORMAT:
-        raise CompatibilityError(
-            f"{source}: bundle format {found}, this runtime reads {FORMAT}; "
-            "update edge-runtime or rebuild the bundle"
-        )
+    """The bytes of manifest.yaml: keys in the order of the specification, escapes for what is not ASCII."""
+    # Not allow_unicode: U+0085 and its like would be written as line breaks and read back as blanks.
+    return yaml.safe_dump(schema.encode(manifest), sort_keys=False, width=100).encode()
 
 
 def _require(condition: bool, field: str, problem: str) -> None:
@@ -290,7 +287,7 @@ def _require(condition: bool, field: str, problem: str) -> None:
 
 
 def _require_match(pattern: re.Pattern[str], value: str, field: str, expected: str) -> None:
-    _require(bool(pattern.fullmatch(value)), field, f"expected {expected}; found {value!r}")
+    _require(bool(pattern.fullmatch(value)), field, f"expected {expected}; found {schema.shown(value)}")
 
 
 def _require_positive(spec: object, *fields: str) -> None:

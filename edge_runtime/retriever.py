@@ -6,9 +6,7 @@ The one path that the API, the command line and the benchmark all take.
 from __future__ import annotations
 
 import operator
-import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
@@ -20,15 +18,19 @@ from edge_runtime.bundle import Bundle
 from edge_runtime.dense import DenseIndex
 from edge_runtime.documents import Documents
 from edge_runtime.encoders import Encoder
-from edge_runtime.errors import ClosedError, QueryError
+from edge_runtime.errors import QueryError
 from edge_runtime.fusion import Candidate, Evidence, Grouped
+from edge_runtime.gate import Gate
 from edge_runtime.lexical import LexicalIndex
 from edge_runtime.manifest import EncoderSpec
 from edge_runtime.ranking import Ranking
+from edge_runtime.schema import shown
 from edge_runtime.tokenizer import Tokenizer
 
 Mode = Literal["hybrid", "dense", "lexical"]
 Lap = Callable[[str], object]
+
+_MAX_THREADS = 256  # the engine starts as many as it is told to
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,10 +88,11 @@ class Retriever:
         lexical: LexicalIndex,
         documents: Documents,
     ) -> None:
+        """Takes finished parts, and closes them when it is closed."""
         self._bundle, self._spec = bundle, spec
         self._tokenizer, self._encoder = tokenizer, encoder
         self._dense, self._lexical, self._documents = dense, lexical, documents
-        self._users = _Users()
+        self._gate = Gate()
 
     @classmethod
     def load(cls, bundle: Bundle, *, encoder: str | None = None, threads: int = 1) -> Retriever:
@@ -98,13 +101,14 @@ class Retriever:
         Raises:
             BundleError: a part cannot be used.
             EngineError: the encoder's engine is missing or refuses it.
+            QueryError: no such encoder, or `threads` is not a whole number from 1 to 256.
         """
-        if isinstance(threads, bool) or not isinstance(threads, int) or threads < 1:
-            raise QueryError(f"threads: expected a whole number from 1; found {threads!r}")
+        threads = _whole(threads, "threads", most=_MAX_THREADS)
         manifest = bundle.manifest
         spec = manifest.encoder(encoder)
         tokenizer = Tokenizer.load(bundle.path(spec.tokenizer), max_tokens=spec.max_tokens)
-        engine = encoders.load(bundle, spec, threads=threads)  # before usearch is imported, see `DenseIndex.open`
+        # Before usearch is imported, see `DenseIndex.open`.
+        engine = encoders.load(bundle, spec, threads=threads)
         return cls(
             bundle,
             spec,
@@ -136,16 +140,16 @@ class Retriever:
             QueryError: not a list of non-blank texts.
         """
         cleaned = [_clean(text) for text in _texts(texts)]
-        with self._users.one():
+        with self._gate.passage():
             vectors = [self._encoder.encode(self.tokenize(text)) for text in cleaned]
         return np.stack(vectors) if vectors else np.empty((0, self._spec.ndim), np.float32)
 
     def search_in_laps(self, query: str, *, k: int, mode: Mode, lap: Lap) -> list[Hit]:
         """`search`, calling ``lap(stage)`` as each stage ends, for measurements."""
-        text, k = _clean(query), self._bounded(k)
-        if mode not in get_args(Mode):
-            raise QueryError(f"mode: expected one of {', '.join(get_args(Mode))}; found {mode!r}")
-        with self._users.one():
+        text, k = _clean(query), min(_whole(k, "k"), self._bundle.manifest.documents.documents)
+        if not isinstance(mode, str) or mode not in get_args(Mode):
+            raise QueryError(f"mode: expected one of {', '.join(get_args(Mode))}; found {shown(mode)}")
+        with self._gate.passage():
             candidates = self._rank(text, k, mode, lap)
             hits = self._fetch(candidates)
             lap("fetch")
@@ -174,7 +178,7 @@ class Retriever:
 
     def close(self) -> None:
         """Waits for searches under way, then frees everything. Calling it again does nothing."""
-        if self._users.shut():
+        if self._gate.shut():
             for part in (self._encoder, self._dense, self._lexical, self._documents, self._bundle):
                 part.close()
 
@@ -240,43 +244,17 @@ class Retriever:
             for candidate, record in zip(candidates, records, strict=True)
         ]
 
-    def _bounded(self, k: int) -> int:
-        try:
-            number = operator.index(k)
-        except TypeError:
-            number = 0
-        if number < 1 or isinstance(k, bool):
-            raise QueryError(f"k: expected a whole number from 1; found {k!r}")
-        return min(number, self._bundle.manifest.documents.documents)
 
-
-class _Users:
-    """Counts the calls under way, so that closing waits for them and later ones are refused."""
-
-    def __init__(self) -> None:
-        self._condition = threading.Condition()
-        self._count = 0
-        self._open = True
-
-    @contextmanager
-    def one(self) -> Iterator[None]:
-        with self._condition:
-            if not self._open:
-                raise ClosedError("this retriever is closed; open the bundle again")
-            self._count += 1
-        try:
-            yield
-        finally:
-            with self._condition:
-                self._count -= 1
-                self._condition.notify_all()
-
-    def shut(self) -> bool:
-        """Refuses new calls and waits for the rest; False when it was shut before."""
-        with self._condition:
-            was_open, self._open = self._open, False
-            self._condition.wait_for(lambda: self._count == 0)
-            return was_open
+def _whole(value: int, name: str, *, most: int | None = None) -> int:
+    """`value` as an int from 1 to `most`; NumPy's integers count, True does not."""
+    try:
+        number = 0 if isinstance(value, bool) else operator.index(value)
+    except TypeError:
+        number = 0
+    if number < 1 or (most is not None and number > most):
+        upper = "" if most is None else f" to {most}"
+        raise QueryError(f"{name}: expected a whole number from 1{upper}; found {shown(value)}")
+    return number
 
 
 def _texts(values: Sequence[str]) -> Sequence[str]:
@@ -286,12 +264,15 @@ def _texts(values: Sequence[str]) -> Sequence[str]:
 
 
 def _clean(query: str) -> str:
-    """The query as valid Unicode; lone surrogates, which no UTF-8 library takes, become question marks."""
+    """The query as valid Unicode without blanks around it; lone surrogates, which no UTF-8 library takes,
+    become question marks.
+    """
     if not isinstance(query, str):
         raise QueryError(f"query: expected text; found {type(query).__name__}")
-    if not query.strip():
+    text = query.strip()
+    if not text:
         raise QueryError("query: expected some text; found none")
-    return query.encode("utf-8", "replace").decode("utf-8")
+    return text.encode("utf-8", "replace").decode("utf-8")
 
 
 def _no_lap(_: str) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tokenizers import Tokenizer as FastTokenizer
+import tokenizers
 
 from edge_runtime.errors import BundleError
 
@@ -15,7 +15,7 @@ MAX_CHARACTERS = 20_000
 class Tokenizer:
     """A tokenizer that truncates to an encoder's longest input and never pads. Thread-safe."""
 
-    def __init__(self, tokenizer: FastTokenizer, *, max_tokens: int) -> None:
+    def __init__(self, tokenizer: tokenizers.Tokenizer, *, max_tokens: int) -> None:
         tokenizer.no_padding()
         tokenizer.enable_truncation(max_tokens)
         self._tokenizer = tokenizer
@@ -25,12 +25,23 @@ class Tokenizer:
         """Reads a tokenizer.json; inputs are cut to `max_tokens`, special tokens included.
 
         Raises:
-            BundleError: the file is not one that this version of tokenizers reads.
+            BundleError: the file is not one that this version of tokenizers reads and can use.
         """
         try:
-            return cls(FastTokenizer.from_file(str(path)), max_tokens=max_tokens)
-        except Exception as error:  # tokenizers raises bare Exception
-            raise BundleError(f"{path}: not readable by this version of tokenizers ({error})") from None
+            tokenizer = cls(tokenizers.Tokenizer.from_file(str(path)), max_tokens=max_tokens)
+            length = len(tokenizer.encode("a " * min(max_tokens, 64)))
+        except (KeyboardInterrupt, SystemExit):
+            raise
+        except BaseException as error:  # bare Exception; PanicException, which is none, from faulty templates
+            problem = str(error)[:200]
+            raise BundleError(
+                f"{path}: tokenizers {tokenizers.__version__} cannot use it ({problem})"
+            ) from None
+        if length > max_tokens:  # the library does not truncate when the special tokens alone are too many
+            raise BundleError(
+                f"{path}: {length} tokens where the encoder takes {max_tokens}; rebuild the bundle"
+            )
+        return tokenizer
 
     def encode(self, text: str) -> list[int]:
         """Token ids of `text`, special tokens included, at most `max_tokens`."""

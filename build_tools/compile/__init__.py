@@ -1,0 +1,1 @@
+"""PyTorch students to the files that a device runs."""

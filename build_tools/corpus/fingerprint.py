@@ -20,7 +20,7 @@ def of(spec: CorpusSpec) -> str:
 
 def of_path(path: str) -> str:
     """The same for one file or folder; empty when nothing is there (a hub name, say)."""
-    return repr(_entries(Path(path)))
+    return repr(_entries(Path(path).expanduser()))
 
 
 def _entries(root: Path) -> list[tuple[str, int, int]]:

@@ -131,6 +131,8 @@ def _source(page: _Page, seen: set[str]) -> _Source | None:
     """What to render for `page`; None when it redirects to a page that is read anyway."""
     text = _load(page.path)
     for _ in range(_MAX_REDIRECTS):
+        if not text.strip():
+            raise ValueError("expected a page; found an empty file")
         redirect = _REDIRECT.match(text)
         if redirect is None:
             return _Source(page, text)

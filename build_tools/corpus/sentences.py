@@ -19,8 +19,8 @@ _INITIALS = re.compile(r"(?:[^\W\d_]\.)*[^\W\d_]")
 _LOOK_AROUND = 40
 
 _ABBREVIATION_LIST = (
-    "approx apr assn aug ave bros ca capt cf ch col corp cpl dec dept dr ed eds eg eq eqs esp est etc "
-    "feb fig figs gen gov hon ibid ie inc jan jr jul jun lt ltd mar mr mrs ms mt no nos nov oct op pp "
+    "approx apr assn aug ave bros ca capt cf ch col corp cpl dec dept dr ed eds eg eq eqs esp est "
+    "feb fig figs gen gov hon ibid ie inc jan jr jul jun lt ltd mar mr mrs ms mt nos nov oct op pp "
     "prof pt ref refs rep resp rev sec sen sep sept sgt sr st viz vol vols vs"
 )
 _ABBREVIATIONS = frozenset(_ABBREVIATION_LIST.split())
@@ -90,7 +90,7 @@ def _stands_alone(text: str, match: re.Match[str]) -> bool:
 
 
 def _is_abbreviation(text: str, stop: int, start: int) -> bool:
-    """Whether the full stop at `stop` belongs to the word before it, or to a number that opens a list item."""
+    """Whether the full stop at `stop` belongs to the word before it, or to a list number."""
     if stop == start:
         return True  # nothing to end
     before = text[max(start, stop - _LOOK_AROUND) : stop]

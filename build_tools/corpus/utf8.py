@@ -23,8 +23,7 @@ def decode(raw: bytes) -> str:
 
 def printable(path: object) -> str:
     """A path as text that can be printed, stored and put in a message, whatever bytes its name holds."""
-    raw = str(path).encode("utf-8", "surrogateescape")
-    return raw.decode("utf-8", "backslashreplace")
+    return str(path).encode("utf-8", "backslashreplace").decode()
 
 
 def _problem(raw: bytes, error: UnicodeDecodeError) -> str:

@@ -1,0 +1,1 @@
+"""Students: small query encoders that learn the teacher's vectors."""

@@ -123,6 +123,6 @@ def _base(tower: Tower, name: str) -> tuple[PreTrainedModel, PreTrainedTokenizer
         return AutoModel.from_pretrained(name), AutoTokenizer.from_pretrained(name), "mean"
     except Exception as error:  # every loader below raises its own kind
         raise ModelError(
-            f"encoders.base {name}: cannot be loaded ({reason(error)}). Give `teacher`, a transformers folder, or "
-            "a hub name that this machine can reach."
+            f"encoders.base {name}: cannot be loaded ({reason(error)}). Give `teacher`, a transformers "
+            "folder, or a hub name that this machine can reach."
         ) from None

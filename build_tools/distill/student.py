@@ -54,6 +54,7 @@ class Student(nn.Module):
         self.projection = nn.Linear(shape.hidden, shape.ndim) if shape.ndim != shape.hidden else None
 
     def forward(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
+        """Unit vectors of padded sequences."""
         # Unsqueeze, cast, subtract, multiply: in this order ONNX Runtime recognises an attention mask.
         bias = (1.0 - attention_mask[:, None, None, :].to(torch.float32)) * MASKED
         positions = torch.arange(input_ids.shape[1], device=input_ids.device)
@@ -88,10 +89,11 @@ class Layer(nn.Module):
         self.output_norm = nn.LayerNorm(shape.hidden, eps=shape.epsilon)
 
     def forward(self, states: Tensor, bias: Tensor) -> Tensor:
+        """Token states (n, t, hidden) to the next; `bias` is added to the attention logits."""
         attended = self.attention_norm(self.attention_output(self._attend(states, bias)) + states)
         expanded = nn.functional.gelu(self.intermediate(attended))
-        states = self.output_norm(self.output(expanded) + attended)
-        return states
+        normalised: Tensor = self.output_norm(self.output(expanded) + attended)
+        return normalised
 
     def _attend(self, states: Tensor, bias: Tensor) -> Tensor:
         query, key, value = (self._split(part(states)) for part in (self.query, self.key, self.value))

@@ -7,13 +7,13 @@ same weights as one that was not.
 
 from __future__ import annotations
 
+import io
 import json
 import math
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import IO
 
 import numpy as np
 import torch
@@ -204,7 +204,8 @@ def _step(
 
 def _loss(vectors: Tensor, targets: Tensor, spec: TrainingSpec) -> Tensor:
     if spec.loss == "l2":
-        return torch.norm(vectors - targets, dim=1).mean()
+        distances: Tensor = torch.linalg.vector_norm(vectors - targets, dim=1)
+        return distances.mean()
     return (1 - (vectors * targets).sum(1)).mean()
 
 
@@ -214,8 +215,7 @@ def _progress(run: _Run, spec: TrainingSpec) -> float:
 
 
 def _points_due(run: _Run, spec: TrainingSpec) -> int:
-    """How many points of the curve the spent budget is worth; whole-number arithmetic for steps, since
-    a resumed run must measure at the same ones."""
+    """How many points of the curve the spent budget is worth."""
     return max(CURVE_POINTS * run.step // spec.steps, int(CURVE_POINTS * _time_share(run, spec)))
 
 
@@ -243,11 +243,10 @@ def _save(
     }
     lines = "".join(json.dumps(asdict(point)) + "\n" for point in curve).encode()
 
-    def write_state(file: IO[bytes]) -> None:
-        torch.save(state, file)
-
+    data = io.BytesIO()  # torch.save into a file turns a full disk into an error that does not say so
+    torch.save(state, data)
     write_atomically(directory / CURVE, lambda file: file.write(lines))
-    write_atomically(directory / CHECKPOINT, write_state)
+    write_atomically(directory / CHECKPOINT, lambda file: file.write(data.getbuffer()))
 
 
 def _resume(
@@ -265,7 +264,7 @@ def _resume(
         return _Run(**state["run"])
     except Exception as error:  # torch raises what its unpickler and its zip reader happen to
         raise BuildError(
-            f"{path}: damaged ({type(error).__name__}); delete it and run again to train this student from the start"
+            f"{path}: damaged ({type(error).__name__}); delete it and run again to train this student anew"
         ) from None
 
 

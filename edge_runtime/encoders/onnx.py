@@ -13,6 +13,10 @@ from edge_runtime.encoders.base import Encoder
 from edge_runtime.errors import EngineError
 from edge_runtime.manifest import EncoderSpec
 
+_INPUTS = {"input_ids": "tensor(int64)", "attention_mask": "tensor(int64)"}
+_OUTPUT = "sentence_embedding"
+_UNIT_TOLERANCE = 1e-3
+
 
 class OnnxEncoder(Encoder):
     """An ONNX Runtime session tuned for one short query at a time."""
@@ -31,9 +35,10 @@ class OnnxEncoder(Encoder):
         """
         try:
             import onnxruntime
-        except ImportError:
+        except ImportError as error:
             raise EngineError(
-                f"encoder {spec.id} needs ONNX Runtime; install it: pip install 'edge-runtime[onnx]'"
+                f"encoder {spec.id} needs ONNX Runtime ({_first_line(error)}); "
+                "install it: pip install 'edge-runtime[onnx]'"
             ) from None
         version = f"onnxruntime {onnxruntime.__version__}"
         try:
@@ -43,21 +48,47 @@ class OnnxEncoder(Encoder):
             )
         except Exception as error:  # each failure has its own class in a private module
             raise EngineError(f"{path}: {version} refuses this encoder ({_first_line(error)})") from None
+        _check_signature(session, spec, path)
         return cls(session, engine=version, ndim=spec.ndim)
 
     def encode(self, token_ids: Sequence[int]) -> NDArray[np.float32]:
+        """One run of the session; see `Encoder.encode`."""
         ids = np.array([token_ids], dtype=np.int64)
         inputs = {"input_ids": ids, "attention_mask": np.ones_like(ids)}
         try:
-            vector = self._session.run(None, inputs)[0][0]
+            (vectors,) = self._session.run([_OUTPUT], inputs)
         except Exception as error:
             raise EngineError(f"{self.engine} failed on {ids.size} tokens ({_first_line(error)})") from None
-        if vector.shape != (self._ndim,):
-            raise EngineError(f"encoder gave shape {vector.shape}; expected ({self._ndim},); rebuild the bundle")
-        return np.asarray(vector, np.float32)
+        if vectors.shape != (1, self._ndim):
+            raise EngineError(
+                f"encoder gave shape {vectors.shape}; expected (1, {self._ndim}); rebuild the bundle"
+            )
+        vector: NDArray[np.float32] = vectors[0]
+        length = float(vector @ vector)
+        if not abs(length - 1) < _UNIT_TOLERANCE:  # true for NaN as well
+            raise EngineError(
+                f"encoder gave a vector of squared length {length}; expected 1; rebuild the bundle"
+            )
+        return vector
 
     def close(self) -> None:
+        """Drops the session."""
         self._session = None
+
+
+def _check_signature(session: Any, spec: EncoderSpec, path: Path) -> None:
+    inputs = {node.name: node.type for node in session.get_inputs()}
+    outputs = {node.name: (node.type, node.shape) for node in session.get_outputs()}
+    kind, shape = outputs.get(_OUTPUT, ("", []))
+    if inputs != _INPUTS or kind != "tensor(float)":
+        raise EngineError(
+            f"{path}: takes {', '.join(inputs)} and gives {', '.join(outputs)}; "
+            f"expected {', '.join(_INPUTS)} of int64 and {_OUTPUT} of float; rebuild the bundle"
+        )
+    if len(shape) != 2 or (isinstance(shape[1], int) and shape[1] != spec.ndim):
+        raise EngineError(
+            f"{path}: {_OUTPUT} has shape {shape}; expected (n, {spec.ndim}); rebuild the bundle"
+        )
 
 
 def _options(onnxruntime: Any, threads: int) -> Any:

@@ -23,6 +23,8 @@ from build_tools.corpus.sentences import sentences, spans
         ("今日は晴れ。明日は雨？はい！", ["今日は晴れ。", "明日は雨？", "はい！"]),
         ("यह एक है। वह दो है।", ["यह एक है।", "वह दो है।"]),
         ("tokenized text . next one .", ["tokenized text .", "next one ."]),
+        ("I said no. He left etc. Then it ended.", ["I said no.", "He left etc.", "Then it ended."]),
+        ("It weighs approx. five kg (i.e. much).", ["It weighs approx. five kg (i.e. much)."]),
         ("", []),
         (" \n\t ", []),
     ],

@@ -80,7 +80,7 @@ def test_name_that_is_not_utf8(tmp_path: Path) -> None:
     bad = documents(tmp_path)[0]
     assert isinstance(bad, BadRecord)
     assert bad.reason == "file name not UTF-8"
-    assert bad.origin.endswith("/\\xff.txt")
+    assert bad.origin.endswith("/\\udcff.txt")
 
 
 def test_broken_link(tmp_path: Path) -> None:

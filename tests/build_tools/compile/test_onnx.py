@@ -1,0 +1,137 @@
+"""The compiled student: its graph, its bytes, and its agreement with PyTorch."""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as npst
+from numpy.typing import NDArray
+
+from build_tools.compile.onnx import OUTPUT, compile_onnx, quantize_rows
+from build_tools.distill.student import Student, StudentShape
+from build_tools.distill.trainer import encode_tokens, pad
+
+LENGTHS = (1, 2, 3, 7, 16, 33, 64)
+
+
+def student(ndim: int = 32, pooling: str = "mean") -> Student:
+    """Two layers with weights as a trained encoder has them: larger than at the start of training."""
+    torch.manual_seed(5)
+    module = Student(
+        StudentShape(
+            vocabulary=80,
+            positions=64,
+            hidden=32,
+            intermediate=64,
+            heads=4,
+            layers=2,
+            ndim=ndim,
+            epsilon=1e-12,
+            pooling=pooling,  # type: ignore[arg-type]
+        )
+    )
+    return module.eval()
+
+
+def answers(path: Path, tokens: list[list[int]]) -> NDArray[np.float32]:
+    """Unit vectors of one padded batch, by ONNX Runtime on one thread."""
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+    ids, mask = (tensor.numpy() for tensor in pad(tokens))
+    vectors: NDArray[np.float32] = session.run([OUTPUT], {"input_ids": ids, "attention_mask": mask})[0]
+    return vectors
+
+
+@pytest.fixture(scope="module")
+def compiled(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The file that most tests look at."""
+    path = tmp_path_factory.mktemp("onnx") / "encoder.onnx"
+    compile_onnx(student(), path)
+    return path
+
+
+def test_the_graph_is_fused_and_quantized(compiled: Path) -> None:
+    """One attention a layer, and no plain matrix product, softmax or erf is left."""
+    graph = onnx.load(str(compiled)).graph
+    kinds = Counter(node.op_type for node in graph.node)
+    assert kinds["QAttention"] == 2
+    assert kinds["SkipLayerNormalization"] == 4
+    assert kinds["BiasGelu"] + kinds["FastGelu"] + kinds["Gelu"] == 2
+    assert kinds["MatMulInteger"] + kinds["DynamicQuantizeMatMul"] == 6
+    assert not kinds.keys() & {"MatMul", "Gemm", "Softmax", "Erf", "Attention"}
+
+
+def test_the_word_table_is_int8(compiled: Path) -> None:
+    """No float32 copy of it stays behind."""
+    shapes = {tuple(item.dims): item.data_type for item in onnx.load(str(compiled)).graph.initializer}
+    assert shapes[(80, 32)] == onnx.TensorProto.INT8
+    assert shapes[(80, 1)] == onnx.TensorProto.FLOAT
+
+
+def test_inputs_and_output(compiled: Path) -> None:
+    """The names and types that the runtime relies on."""
+    session = onnxruntime.InferenceSession(str(compiled), providers=["CPUExecutionProvider"])
+    assert [(item.name, item.type) for item in session.get_inputs()] == [
+        ("input_ids", "tensor(int64)"),
+        ("attention_mask", "tensor(int64)"),
+    ]
+    assert [(item.name, item.type) for item in session.get_outputs()] == [(OUTPUT, "tensor(float)")]
+
+
+@pytest.mark.parametrize(("ndim", "pooling"), [(32, "mean"), (32, "cls"), (20, "mean")])
+def test_it_agrees_with_pytorch(tmp_path: Path, ndim: int, pooling: str) -> None:
+    """At every length, alone and padded, with either pooling and with a projection."""
+    module, path = student(ndim, pooling), tmp_path / "encoder.onnx"
+    compile_onnx(module, path)
+    rng = np.random.default_rng(0)
+    tokens = [rng.integers(0, 80, length).tolist() for length in LENGTHS]
+    expected = encode_tokens(module, tokens)
+    alone = np.concatenate([answers(path, [sequence]) for sequence in tokens])
+    batch = answers(path, tokens)
+    assert (alone * expected).sum(1).min() > 0.99
+    assert (batch * expected).sum(1).min() > 0.99
+    assert np.linalg.norm(alone, axis=1) == pytest.approx(1, abs=1e-5)
+
+
+def test_the_same_student_gives_the_same_bytes(tmp_path: Path, compiled: Path) -> None:
+    """And nothing of this machine is in them."""
+    compile_onnx(student(), tmp_path / "elsewhere.onnx")
+    data = (tmp_path / "elsewhere.onnx").read_bytes()
+    assert data == compiled.read_bytes()
+    assert b".py" not in data
+    assert str(tmp_path).encode() not in data
+
+
+def test_logging_is_left_as_it_was(tmp_path: Path) -> None:
+    """The program that builds keeps its own log levels."""
+    before = logging.getLogger().level
+    compile_onnx(student(), tmp_path / "encoder.onnx")
+    assert logging.getLogger().level == before
+
+
+@given(
+    npst.arrays(
+        np.float32,
+        npst.array_shapes(min_dims=2, max_dims=2, max_side=12),
+        elements=st.floats(-1e6, 1e6, width=32),
+    )
+)
+@settings(deadline=None, max_examples=100)
+def test_quantized_rows_are_within_half_a_step(table: NDArray[np.float32]) -> None:
+    """Whatever the magnitude of a row, rows of zeros included."""
+    rows, scales = quantize_rows(table)
+    assert rows.dtype == np.int8
+    assert scales.shape == (len(table), 1)
+    assert (scales > 0).all()
+    steps = np.maximum(np.abs(table).max(1, keepdims=True) / 127, 1e-37)
+    assert (np.abs(rows * scales.astype(np.float64) - table) <= 0.5001 * steps).all()

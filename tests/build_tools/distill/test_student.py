@@ -1,0 +1,137 @@
+"""The student against the transformers model it was cut from."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+from transformers import BertConfig, BertModel, DistilBertConfig, DistilBertModel, RobertaConfig, RobertaModel
+
+from build_tools.distill.student import cut
+from build_tools.distill.trainer import encode_tokens, pad
+from build_tools.errors import ModelError
+
+SEQUENCES = [[2, 7, 9, 3], [2, 3], [2, *range(5, 40), 3]]
+
+
+def bert(**changes: Any) -> BertModel:
+    """A narrow random BERT of three layers."""
+    torch.manual_seed(3)
+    config = BertConfig(
+        vocab_size=60,
+        hidden_size=32,
+        num_hidden_layers=3,
+        num_attention_heads=4,
+        intermediate_size=48,
+        max_position_embeddings=64,
+        initializer_range=0.3,
+        **changes,
+    )
+    model = BertModel(config)
+    model.train(False)
+    return model
+
+
+def reference(model: BertModel, pooling: str) -> Tensor:
+    """What transformers gives for `SEQUENCES`, pooled and normalised."""
+    ids, mask = pad(SEQUENCES)
+    with torch.no_grad():
+        states = model(input_ids=ids, attention_mask=mask).last_hidden_state
+    weights = mask[:, :, None].float()
+    pooled = states[:, 0] if pooling == "cls" else (states * weights).sum(1) / weights.sum(1)
+    return torch.nn.functional.normalize(pooled, dim=1)
+
+
+@pytest.mark.parametrize("pooling", ["mean", "cls"])
+def test_with_all_layers_it_is_the_base_model(pooling: Any) -> None:
+    """Cutting nothing away changes nothing."""
+    base = bert()
+    student = cut(base, (0, 1, 2), 32, pooling).eval()
+    with torch.no_grad():
+        vectors = student(*pad(SEQUENCES))
+    torch.testing.assert_close(vectors, reference(base, pooling), atol=1e-5, rtol=0)
+
+
+def test_kept_layers_are_those_asked_for() -> None:
+    """Layers 0 and 2 of a base equal a base whose layer 1 is taken out."""
+    base = bert()
+    student = cut(base, (0, 2), 32, "mean").eval()
+    del base.encoder.layer[1]
+    with torch.no_grad():
+        vectors = student(*pad(SEQUENCES))
+    torch.testing.assert_close(vectors, reference(base, "mean"), atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize("pooling", ["mean", "cls"])
+def test_padding_does_not_matter(pooling: Any) -> None:
+    """A text alone and the same text beside a longer one have the same vector."""
+    student = cut(bert(), (0, 1), 32, pooling).eval()
+    together = encode_tokens(student, SEQUENCES)
+    alone = [encode_tokens(student, [sequence])[0] for sequence in SEQUENCES]
+    for one, other in zip(alone, together, strict=True):
+        assert one == pytest.approx(other, abs=1e-6)
+
+
+def test_training_mode_has_no_dropout() -> None:
+    """The same weights give the same vectors in training, so resumed runs need no random state."""
+    student = cut(bert(hidden_dropout_prob=0.5), (0, 1), 32, "mean")
+    inputs = pad(SEQUENCES)
+    assert torch.equal(student.train()(*inputs), student.eval()(*inputs))
+
+
+def test_a_projection_is_added_where_dimensions_differ() -> None:
+    """It starts from the seed, and vectors still have unit length."""
+    first, again, other = (cut(bert(), (0,), 20, "mean", seed=seed) for seed in (1, 1, 2))
+    vectors = encode_tokens(first.eval(), SEQUENCES)
+    assert vectors.shape == (3, 20)
+    assert (vectors**2).sum(1) == pytest.approx(1, abs=1e-5)
+    weights = [student.get_parameter("projection.weight") for student in (first, again, other)]
+    assert torch.equal(weights[0], weights[1])
+    assert not torch.equal(weights[0], weights[2])
+    assert cut(bert(), (0,), 32, "mean").projection is None
+
+
+def test_a_layer_beyond_the_base() -> None:
+    """The error says which layers there are."""
+    with pytest.raises(ModelError, match=r"encoders\.layers: layer 3 asked for; .* layers 0 to 2"):
+        cut(bert(), (0, 3), 32, "mean")
+
+
+def _roberta() -> RobertaModel:
+    config = RobertaConfig(
+        vocab_size=60, hidden_size=32, num_hidden_layers=1, num_attention_heads=4, intermediate_size=48
+    )
+    return RobertaModel(config)
+
+
+def _distilbert() -> DistilBertModel:
+    return DistilBertModel(DistilBertConfig(vocab_size=60, dim=32, n_layers=1, n_heads=4, hidden_dim=48))
+
+
+@pytest.mark.parametrize(
+    ("base", "found"),
+    [
+        (_roberta, "model_type is 'roberta'"),
+        (_distilbert, "model_type is 'distilbert'"),
+        (lambda: bert(hidden_act="relu"), "hidden_act is 'relu'"),
+    ],
+)
+def test_other_architectures_are_refused_with_advice(base: Any, found: str) -> None:
+    """Whatever attributes their configurations lack."""
+    with pytest.raises(ModelError, match=f"encoders.base: {found}; students are cut from BERT.*Name one"):
+        cut(base(), (0,), 32, "mean")
+
+
+def test_the_teacher_itself(teacher_folder: Path) -> None:
+    """A student of all layers gives the vectors of the sentence-transformers model."""
+    from build_tools.recipe import TeacherSpec
+    from build_tools.towers import Tower
+
+    tower = Tower.load(TeacherSpec(str(teacher_folder)))
+    texts = ["knead the dough", "anchor"]
+    student = cut(tower.encoder, (0, 1, 2), tower.ndim, tower.pooling).eval()
+    tokens = tower.tokenizer(texts)["input_ids"]
+    assert encode_tokens(student, tokens) == pytest.approx(tower.encode_queries(texts), abs=1e-5)

@@ -1,0 +1,111 @@
+"""The quality card: judged queries, golden queries and the table."""
+
+from __future__ import annotations
+
+import io
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from rich.console import Console
+
+import edge_runtime
+from build_tools import card
+from build_tools.build import read_card
+from build_tools.errors import DataError
+from build_tools.evaluate import QualityCard, Row
+
+QUERIES = {"q1": "dough", "q2": "anchor", "q3": "never judged"}
+
+
+def beir(folder: Path, qrels: str) -> Path:
+    """A folder with `QUERIES` and these judgements."""
+    (folder / "qrels").mkdir()
+    lines = [json.dumps({"_id": query, "text": text}) + "\n" for query, text in QUERIES.items()]
+    (folder / "queries.jsonl").write_text("".join(lines), "utf-8")
+    (folder / "qrels" / "test.tsv").write_text("query-id\tcorpus-id\tscore\n" + qrels, "utf-8")
+    return folder
+
+
+def test_labelled(tmp_path: Path) -> None:
+    """Texts and judgements of judged queries; judgements of unknown queries are left out."""
+    folder = beir(tmp_path, "q2\ta\t1\nq1\tb\t2\nq1\tc\t0\nq9\ta\t1\n")
+    questions = card.labelled(folder, "test", ["a", "b", "c"])
+    assert questions.basis == "labels"
+    assert dict(questions.texts) == {"q2": "anchor", "q1": "dough"}
+    assert dict(questions.judgements) == {"q2": {"a": 1}, "q1": {"b": 2, "c": 0}}
+    assert list(card.labelled(folder, "test", ["a"], limit=1).texts) == ["q2"]
+
+
+def test_queries_without_a_relevant_document_are_left_out(tmp_path: Path) -> None:
+    """No system can answer them; they would only lower every figure."""
+    questions = card.labelled(beir(tmp_path, "q1\ta\t0\nq2\ta\t1\n"), "test", ["a"], limit=1)
+    assert list(questions.texts) == ["q2"]
+
+
+@pytest.mark.parametrize("qrels", ["q1\tz\t1\n", "q1\ta\t0\n", "q9\ta\t1\n"])
+def test_another_corpus(tmp_path: Path, qrels: str) -> None:
+    """A document that is judged irrelevant does not make it the right one."""
+    with pytest.raises(DataError, match="none of its relevant documents is in this bundle"):
+        card.labelled(beir(tmp_path, qrels), "test", ["a", "b"])
+
+
+def test_rows_of_a_build(bundle: Path) -> None:
+    """Every stage between words alone and the hybrid answer, the teacher perfect by definition."""
+    measured = read_card(bundle)
+    assert [row.system for row in measured.rows] == [
+        "BM25",
+        "teacher, exact float32",
+        "layers2, exact float32",
+        "layers2, int8",
+        "layers2, int8, index",
+        "layers2, hybrid",
+    ]
+    assert measured.rows[1].ndcg_10 == measured.rows[1].recall_10 == 1
+    assert measured.rows[3].bytes == (bundle / "encoders" / "layers2.onnx").stat().st_size
+    assert measured.rows[4].bytes == (bundle / "dense.usearch").stat().st_size
+
+
+def test_golden_queries(bundle: Path) -> None:
+    """What is written is what the bundle answers."""
+    lines = [json.loads(line) for line in (bundle / card.GOLDEN).read_text("utf-8").splitlines()]
+    assert len(lines) == 4
+    with edge_runtime.open(bundle) as retriever:
+        for line in lines:
+            assert line["tokens"] == {"layers2": retriever.tokenize(line["query"])}
+            vector = retriever.encode([line["query"]])[0]
+            assert np.array(line["vector"]["layers2"]) == pytest.approx(vector, abs=1e-6)
+            assert len(line["passages"]["layers2"]) == card.GOLDEN_PASSAGES
+
+
+SYSTEMS = ("BM25", "teacher, exact float32", "layers3, exact float32", "layers3, int8, index")
+MEASURED = QualityCard(
+    "teacher",
+    500,
+    tuple(Row(system, 0.12345, 0.2, 0.3, 0.4, 0.98765, 123456789) for system in SYSTEMS),
+    (),
+    None,
+)
+
+
+def test_the_table_fits_a_terminal() -> None:
+    """80 columns hold every row on one line, nothing cut or wrapped."""
+    shown = io.StringIO()
+    Console(file=shown, width=80, highlight=False).print(card.table(MEASURED))
+    lines = shown.getvalue().splitlines()
+    assert "Quality on 500 held-out texts; relevant = the teacher's ten best" in lines[0]
+    for system in SYSTEMS:
+        [line] = [line for line in lines if system in line]
+        assert line.split()[-6:] == ["0.123", "0.200", "0.300", "0.400", "0.988", "123.5"]
+    assert max(map(len, lines)) <= 80
+    assert "…" not in shown.getvalue()
+
+
+def test_figures_that_were_not_measured_stay_empty() -> None:
+    """No retention, no size."""
+    shown = io.StringIO()
+    measured = QualityCard("labels", 3, (Row("BM25", 0.1, 0.2, 0.3, 0.4),), (), None)
+    Console(file=shown, width=80).print(card.table(measured))
+    assert "Quality on 3 judged queries" in shown.getvalue()
+    assert shown.getvalue().rstrip().endswith("0.400")

@@ -1,0 +1,124 @@
+"""The dense index against exact search in numpy."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from build_tools import index
+from build_tools.errors import BuildError
+from build_tools.index import exact_search, global_scale, recall_at_10
+from build_tools.recipe import IndexSpec
+from edge_runtime.dense import quantize
+from edge_runtime.ranking import Ranking
+
+
+def units(count: int, ndim: int = 24, seed: int = 0) -> NDArray[np.float32]:
+    """Random unit vectors."""
+    vectors = np.random.default_rng(seed).normal(size=(count, ndim)).astype(np.float32)
+    return np.asarray(vectors / np.linalg.norm(vectors, axis=1, keepdims=True), np.float32)
+
+
+def nothing(_: int) -> None:
+    """Reports to nobody."""
+
+
+def ranking(rows: list[int]) -> Ranking:
+    """A ranking whose scores do not matter."""
+    return Ranking(np.array(rows, np.int64), np.zeros(len(rows), np.float32))
+
+
+@pytest.mark.parametrize("count", [1, 7, 500])
+def test_exact_search_is_numpys(count: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever the block size."""
+    monkeypatch.setattr(index, "BLOCK", 64)
+    vectors, queries = units(count), units(5, seed=1)
+    rows, scores = exact_search(vectors, queries, 10)
+    full = queries @ vectors.T
+    order = np.argsort(-full, axis=1)[:, :10]
+    assert rows.tolist() == order.tolist()
+    assert scores == pytest.approx(np.take_along_axis(full, order, axis=1))
+
+
+def test_equal_scores_keep_row_order() -> None:
+    """So that the teacher's ranking of repeated texts is the same each time."""
+    vectors = np.repeat(units(3), 4, axis=0)
+    rows, _ = exact_search(vectors, vectors[:1], 4)
+    assert rows.tolist() == [[0, 1, 2, 3]]
+
+
+def test_recall_counts_the_exact_ten() -> None:
+    """All of them, some, or none."""
+    vectors, queries = units(100), units(3, seed=1)
+    exact, _ = exact_search(vectors, queries, 100)
+    answers = {query.tobytes(): row for query, row in zip(queries, exact, strict=True)}
+
+    def recall(first: int) -> float:
+        return recall_at_10(
+            vectors, queries, lambda q, k: ranking(answers[q.tobytes()][first : first + k].tolist())
+        )
+
+    assert recall(0) == 1
+    assert recall(4) == pytest.approx(0.6)
+    assert recall(50) == 0
+
+
+def test_recall_takes_equals_for_each_other() -> None:
+    """A text that occurs thirty times: any ten of its passages are right."""
+    vectors = np.concatenate([np.repeat(units(1), 30, axis=0), units(50, seed=2)])
+    assert recall_at_10(vectors, vectors[:1], lambda _, k: ranking(list(range(20, 20 + k)))) == 1
+    assert recall_at_10(vectors, vectors[:1], lambda _, k: ranking(list(range(30, 30 + k)))) == 0
+
+
+def test_recall_of_few_passages_and_few_answers() -> None:
+    """Fewer than ten passages are all wanted; what is not answered is not found."""
+    vectors, queries = units(4), units(2, seed=1)
+    assert recall_at_10(vectors, queries, lambda _, k: ranking(list(range(k)))) == 1
+    assert recall_at_10(vectors, queries, lambda _, k: ranking([0])) == 0.25
+
+
+def test_global_scale() -> None:
+    """The .9999 quantile becomes 127, so that no component but outliers is clipped."""
+    vectors = units(2000)
+    scale = global_scale(vectors)
+    clipped = (np.abs(vectors) * scale > 127.5).mean()
+    assert 0 < clipped <= 2e-4
+    assert np.abs(quantize(vectors, scale)).max() == 127
+    assert global_scale(np.zeros((3, 4), np.float32)) == 127
+
+
+@pytest.mark.parametrize(("exact_below", "search"), [(1000, "exact"), (299, "hnsw"), (300, "exact")])
+def test_written_index(tmp_path: Path, exact_below: int, search: str) -> None:
+    """The file answers as the manifest's entry says."""
+    from usearch.index import Index
+
+    vectors = units(300)
+    told: list[int] = []
+    path = tmp_path / index.FILENAME
+    spec = index.write(vectors, path, spec=IndexSpec(exact_below=exact_below), advance=told.append)
+    assert (spec.search, spec.count, spec.ndim, spec.metric, spec.dtype) == (search, 300, 24, "cos", "i8")
+    assert sum(told) == 300
+    found = Index.restore(str(path))
+    assert found is not None
+
+    def answer(query: NDArray[np.float32], count: int) -> Ranking:
+        matches = found.search(quantize(query, spec.scale), count, exact=spec.search == "exact")
+        return ranking(matches.keys.astype(int).tolist())
+
+    assert recall_at_10(vectors, units(20, seed=3), answer) > 0.95
+
+
+def test_the_same_vectors_give_the_same_bytes(tmp_path: Path) -> None:
+    """The graph included."""
+    for name in ("one", "two"):
+        index.write(units(3000), tmp_path / name, spec=IndexSpec(exact_below=0), advance=nothing)
+    assert (tmp_path / "one").read_bytes() == (tmp_path / "two").read_bytes()
+
+
+def test_a_folder_that_is_not_there(tmp_path: Path) -> None:
+    """usearch's error becomes one of ours."""
+    with pytest.raises(BuildError, match=r"dense\.usearch: cannot be written"):
+        index.write(units(3), tmp_path / "no" / "dense.usearch", spec=IndexSpec(), advance=nothing)

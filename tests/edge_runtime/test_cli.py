@@ -1,0 +1,283 @@
+"""The commands of edge-runtime, with and without --json, and how they fail."""
+
+from __future__ import annotations
+
+import argparse
+import io
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import edge_runtime
+from edge_runtime import bench_options, cli
+from edge_runtime.retriever import Mode
+
+ROOT = Path(__file__).parents[2]
+COMMAND = [sys.executable, "-W", "error", "-m", "edge_runtime.cli"]
+
+Output = pytest.CaptureFixture[str]
+
+
+def run(*arguments: str, status: int = 0) -> None:
+    """Runs a command in this process."""
+    assert cli.main(arguments) == status
+
+
+def shell(script: str, bundle: Path, **options: Any) -> subprocess.CompletedProcess[str]:
+    """Runs a line of shell in which $RUN is the command and $BUNDLE the bundle."""
+    environment = os.environ | {"BUNDLE": str(bundle), "RUN": " ".join(COMMAND)} | options.pop("env", {})
+    return subprocess.run(
+        ["bash", "-c", script], capture_output=True, timeout=120, cwd=ROOT, env=environment, text=True, **options
+    )
+
+
+def test_info_says_what_the_bundle_holds(bundle: Path, capsys: Output) -> None:
+    """And that it took the bundle's word for it."""
+    run("info", str(bundle))
+    lines = dict(re.split(r"  +", line, maxsplit=1) for line in capsys.readouterr().out.splitlines())
+    assert lines["bundle"].startswith("tiny 1.0.0, made 20")
+    assert lines["documents"] == "48 in 96 passages"
+    assert lines["encoder"] == "layers2: onnx, 2 layers, 32 dimensions"
+    assert lines["index"] == "exact, i8, 96 vectors"
+    assert lines["hashes"] == "not checked; edge-runtime verify checks them"
+
+
+def test_info_as_json_is_the_manifest(bundle: Path, capsys: Output) -> None:
+    """All of it."""
+    run("info", str(bundle), "--json")
+    found = json.loads(capsys.readouterr().out)
+    assert found["name"] == "tiny"
+    assert {entry["path"] for entry in found["files"]} >= {"dense.usearch", "documents.sqlite"}
+
+
+def test_info_reads_a_bundle_that_is_damaged(bundle_copy: Path, capsys: Output) -> None:
+    """It looks at nothing but the manifest."""
+    (bundle_copy / "dense.usearch").unlink()
+    run("info", str(bundle_copy))
+    assert "tiny 1.0.0" in capsys.readouterr().out
+    run("verify", str(bundle_copy), status=1)
+
+
+def test_verify_counts_what_it_checked(bundle: Path, capsys: Output) -> None:
+    """In words and as JSON."""
+    run("verify", str(bundle))
+    assert re.fullmatch(r"tiny 1.0.0: 12 files, 0.1 MB, as built\n", capsys.readouterr().out)
+    run("verify", "--json", str(bundle))
+    found = json.loads(capsys.readouterr().out)
+    size = sum(path.stat().st_size for path in bundle.rglob("*") if path.is_file())
+    manifest = (bundle / "manifest.yaml").stat().st_size
+    assert found == {"name": "tiny", "version": "1.0.0", "files": 12, "bytes": size - manifest}
+
+
+def test_search_prints_hits(bundle: Path, capsys: Output) -> None:
+    """The words of a question need no quotes."""
+    run("search", str(bundle), "yeast", "and", "dough", "-k", "2")
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == "? yeast and dough"
+    assert re.match(r"  1\. bread ", lines[1])
+    assert len(lines) == 6
+    assert lines[5] == ""
+
+
+def test_search_as_json_has_all_of_a_hit(bundle: Path, capsys: Output) -> None:
+    """One object a query, a line each."""
+    run("search", str(bundle), "--json", "yeast and dough", "-k", "3", "--mode", "lexical")
+    (line,) = capsys.readouterr().out.splitlines()
+    found = json.loads(line)
+    assert found["query"] == "yeast and dough"
+    with edge_runtime.open(bundle) as retriever:
+        hits = retriever.search("yeast and dough", k=3, mode="lexical")
+    assert [hit["key"] for hit in found["hits"]] == [hit.key for hit in hits]
+    fields = {"key", "score", "title", "text", "metadata", "passage", "dense", "lexical"}
+    assert set(found["hits"][0]) == fields
+    assert found["hits"][0]["lexical"] == {"rank": 1, "score": hits[0].score}
+
+
+def test_search_says_when_there_is_nothing(bundle: Path, capsys: Output) -> None:
+    """A word that no document has."""
+    run("search", str(bundle), "--mode", "lexical", "zyzzyva")
+    assert capsys.readouterr().out == "? zyzzyva\n     nothing found\n\n"
+
+
+def test_search_takes_options(bundle: Path, capsys: Output) -> None:
+    """Each of them."""
+    run("search", str(bundle), "-k", "1", "--mode", "dense", "--encoder", "layers2", "--threads", "2", "sail")
+    assert capsys.readouterr().out.count("\n  1. ") == 1
+
+
+@pytest.mark.parametrize("json_flag", [[], ["--json"]])
+def test_search_reads_questions_from_stdin(
+    bundle: Path, capsys: Output, monkeypatch: pytest.MonkeyPatch, json_flag: list[str]
+) -> None:
+    """One a line; blank lines are no questions."""
+    monkeypatch.setattr("sys.stdin", io.StringIO("\n  yeast  \n\n \t\nsail\n\n"))
+    run("search", str(bundle), "-k", "1", *json_flag)
+    out = capsys.readouterr().out
+    if json_flag:
+        assert [json.loads(line)["query"] for line in out.splitlines()] == ["yeast", "sail"]
+    else:
+        assert [line for line in out.splitlines() if line.startswith("?")] == ["? yeast", "? sail"]
+
+
+def test_no_question_at_all_is_no_error(bundle: Path, capsys: Output, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An empty file of questions gives an empty answer."""
+    monkeypatch.setattr("sys.stdin", io.StringIO(""))
+    run("search", str(bundle))
+    assert capsys.readouterr().out == ""
+
+
+def test_bench_measures(bundle: Path, capsys: Output) -> None:
+    """A table, or JSON."""
+    options = ("-n", "3", "--warm-up", "0", "--cold-starts", "0")
+    run("bench", str(bundle), *options)
+    assert "tiny 1.0.0" in capsys.readouterr().out
+    run("bench", str(bundle), *options, "--json")
+    assert json.loads(capsys.readouterr().out)["setting"]["n"] == 3
+
+
+@pytest.mark.parametrize(
+    ("arguments", "problem"),
+    [
+        (("info", "/gone"), "edge-runtime: /gone: no such bundle directory; build one with edge-build build"),
+        (("verify", "/gone"), "edge-runtime: /gone: no such bundle directory"),
+        (("search", "/gone", "x"), "edge-runtime: /gone: no such bundle directory"),
+        (("bench", "/gone"), "edge-runtime: /gone: no such bundle directory"),
+        (("info", "/dev"), "edge-runtime: /dev/manifest.yaml: cannot be read"),
+        (("search", "BUNDLE", ""), "edge-runtime: query: expected some text; found none"),
+        (("search", "BUNDLE", "x", "-k", "0"), "edge-runtime: k: expected a whole number from 1; found 0"),
+        (("search", "BUNDLE", "x", "--threads", "0"), "edge-runtime: threads: expected a whole number"),
+        (("search", "BUNDLE", "x", "--encoder", "y"), "edge-runtime: encoder: bundle tiny has layers2; found 'y'"),
+        (("bench", "BUNDLE", "-n", "0"), "edge-runtime: n: expected a whole number from 1; found 0"),
+    ],
+)
+def test_errors_go_to_stderr(bundle: Path, capsys: Output, arguments: tuple[str, ...], problem: str) -> None:
+    """One line, status 1, nothing on stdout."""
+    run(*(str(bundle) if argument == "BUNDLE" else argument for argument in arguments), status=1)
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert captured.err.startswith(problem)
+    assert captured.err.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [[], ["sing"], ["info"], ["search", "b", "-k", "many"], ["search", "b", "--mode", "x"], ["verify", "b", "c"]],
+)
+def test_usage_errors_are_status_2(capsys: Output, arguments: list[str]) -> None:
+    """As argparse and every shell have it."""
+    with pytest.raises(SystemExit) as caught:
+        cli.main(arguments)
+    assert caught.value.code == 2
+    assert "usage: edge-runtime" in capsys.readouterr().err
+
+
+def parsers(parser: argparse.ArgumentParser) -> Iterator[argparse.ArgumentParser]:
+    yield parser
+    for action in parser._actions:
+        if isinstance(action, argparse._SubParsersAction):
+            for child in action.choices.values():
+                yield from parsers(child)
+
+
+def test_every_option_has_help() -> None:
+    """Of every command, and so has every command itself."""
+    found = list(parsers(cli._parser()))
+    assert [parser.prog for parser in found][1:] == [
+        f"edge-runtime {name}" for name in ("info", "verify", "search", "bench")
+    ]
+    for parser in found:
+        for action in parser._actions:
+            if isinstance(action, argparse._SubParsersAction):
+                assert len(action._choices_actions) == len(action.choices)
+                assert all(choice.help for choice in action._choices_actions)
+            else:
+                assert action.help, f"{parser.prog} {action.option_strings or action.dest}"
+
+
+@pytest.mark.parametrize("command", [[], ["info"], ["verify"], ["search"], ["bench"]])
+def test_help_is_printed(capsys: Output, command: list[str]) -> None:
+    """Also where it has a per cent sign to format."""
+    with pytest.raises(SystemExit) as caught:
+        cli.main([*command, "--help"])
+    assert caught.value.code == 0
+    assert capsys.readouterr().out.startswith("usage: edge-runtime")
+
+
+def test_version(capsys: Output) -> None:
+    """The package's own."""
+    with pytest.raises(SystemExit) as caught:
+        cli.main(["--version"])
+    assert caught.value.code == 0
+    assert capsys.readouterr().out == f"edge-runtime {edge_runtime.__version__}\n"
+
+
+def test_the_modes_offered_are_the_modes_there_are() -> None:
+    """The command line spells them out so as not to import the retriever."""
+    from typing import get_args
+
+    assert bench_options.MODES == get_args(Mode)
+
+
+def test_ctrl_c_is_status_130(bundle: Path) -> None:
+    """While it waits for a question; no traceback."""
+    process = subprocess.Popen(
+        [*COMMAND, "search", str(bundle)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        cwd=ROOT,
+    )
+    assert process.stdin is not None
+    assert process.stdout is not None
+    process.stdin.write(b"dough\n")
+    process.stdin.flush()
+    assert process.stdout.readline() == b"? dough\n"
+    time.sleep(0.1)  # it prints with one write, then waits for the next line
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert errors == b""
+
+
+def test_a_closed_pipe_ends_quietly(bundle: Path) -> None:
+    """`head` has what it wanted."""
+    done = shell("yes dough | head -2000 | $RUN search $BUNDLE | head -1; echo ${PIPESTATUS[2]}", bundle)
+    assert done.stdout == "? dough\n0\n"
+    assert done.stderr == ""
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is always full")
+def test_a_full_disk_is_one_error(bundle: Path) -> None:
+    """Said once, not again when the interpreter ends."""
+    done = shell("$RUN info $BUNDLE > /dev/full", bundle)
+    assert done.returncode == 1
+    assert done.stderr == "edge-runtime: [Errno 28] No space left on device\n"
+
+
+@pytest.mark.parametrize("environment", [{"LC_ALL": "C"}, {"PYTHONIOENCODING": "ascii"}, {"PYTHONUTF8": "0"}])
+def test_any_bytes_may_be_asked_anywhere(bundle: Path, environment: dict[str, str]) -> None:
+    """Questions that are not UTF-8, in arguments or on stdin, on terminals that know only ASCII."""
+    script = r"$RUN search $BUNDLE $'caf\xe9 \xf0\x9f\x8d\x9e' && printf 'caf\xe9\n\xf0\x9f\x8d\x9e\n' | $RUN search $BUNDLE --json"
+    done = shell(script, bundle, env=environment, encoding="utf-8", errors="replace")
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == ""
+    assert done.stdout.count("bread") > 0
+
+
+def test_what_is_printed_cannot_steer_the_terminal(bundle: Path, capsys: Output) -> None:
+    """Control characters, of the query or of a document, come out as replacement characters."""
+    run("search", str(bundle), "dough\x1b[2J\x9b1m\udcff", "-k", "1")
+    first = capsys.readouterr().out.splitlines()[0]
+    assert first == "? dough\ufffd[2J\ufffd1m\ufffd"
+    hit = edge_runtime.Hit("k", 1.0, "a\x1b]0;title\x07", "b\x08\x9b", {}, 0, None, None)
+    assert "\x1b" not in cli._render("q", [hit])
+    assert cli._render("q", [hit]).splitlines()[1:3] == ["  1. a\ufffd]0;title\ufffd", "     b\ufffd\ufffd"]

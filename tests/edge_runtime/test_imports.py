@@ -1,0 +1,134 @@
+"""What importing and using the device package drags in, seen from fresh processes."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import edge_runtime
+
+ROOT = Path(__file__).parents[2]
+
+HEAVY = {
+    *("torch", "transformers", "sentence_transformers", "huggingface_hub", "build_tools", "bm25s"),
+    *("onnxruntime", "usearch", "tokenizers"),
+}
+NETWORK = {"socket", "ssl", "http", "http.client", "urllib.request", "requests", "asyncio"}
+
+
+def run(code: str, *arguments: str) -> Any:
+    """What `code` prints, as JSON, from a process that imports nothing of ours but `edge_runtime`."""
+    command = [sys.executable, "-W", "error", "-c", code, *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, cwd=ROOT)
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+@pytest.mark.parametrize("module", ["edge_runtime", "edge_runtime.cli", "edge_runtime.bench_options"])
+def test_importing_loads_nothing_heavy(module: str) -> None:
+    """No engine, no index library, no network module, not even NumPy."""
+    loaded = set(run(f"import json, sys, {module}; print(json.dumps(list(sys.modules)))"))
+    assert not loaded & (HEAVY | NETWORK | {"numpy", "yaml", "sqlite3", "subprocess"})
+
+
+def test_building_the_command_line_loads_nothing_heavy() -> None:
+    """The help of every command, the benchmark's too, is there at once."""
+    code = "import json, sys; from edge_runtime import cli; cli._parser(); print(json.dumps(list(sys.modules)))"
+    assert not set(run(code)) & (HEAVY | NETWORK | {"numpy"})
+
+
+@pytest.mark.parametrize("module", ["bundle", "retriever", "bench", "device"])
+def test_no_module_imports_an_engine_or_a_network(module: str) -> None:
+    """Engine and index library wait for `open`; tokenizers, numpy and yaml may come with the parts."""
+    loaded = set(run(f"import json, sys, edge_runtime.{module}; print(json.dumps(list(sys.modules)))"))
+    assert not loaded & ((HEAVY | NETWORK) - {"tokenizers"})
+
+
+QUERY = """
+import json, os, sys
+events = []
+sys.addaudithook(lambda event, _: events.append(event) if event.startswith("socket.") else None)
+import edge_runtime
+with edge_runtime.open(sys.argv[1]) as retriever:
+    hits = retriever.search("yeast and dough")
+    retriever.encode(["dough"])
+    sockets = [link for fd in os.listdir("/proc/self/fd") if os.path.islink(f"/proc/self/fd/{fd}")
+               and (link := os.readlink(f"/proc/self/fd/{fd}")).startswith("socket:")]
+print(json.dumps({"hits": len(hits), "events": events, "sockets": sockets, "modules": list(sys.modules)}))
+"""
+
+
+def test_answering_opens_no_socket_and_needs_no_torch(bundle: Path) -> None:
+    """A whole query, watched by the interpreter's own audit events."""
+    found = run(QUERY, str(bundle))
+    assert found["hits"] == 10
+    assert found["events"] == []
+    assert found["sockets"] == []
+    assert not set(found["modules"]) & {"torch", "transformers", "sentence_transformers", "build_tools", "bm25s"}
+
+
+def test_answering_needs_no_network_module(bundle: Path) -> None:
+    """Even an interpreter that refuses to import one answers."""
+    refuse = """
+import sys
+class Refuse:
+    def find_spec(self, name, path=None, target=None):
+        if name in ("_socket", "socket", "ssl", "_ssl", "requests", "torch", "build_tools"):
+            raise ImportError(f"{name} is refused here")
+sys.meta_path.insert(0, Refuse())
+"""
+    assert run(refuse + QUERY, str(bundle))["hits"] == 10
+
+
+WITHOUT = """
+import json, sys
+class Refuse:
+    def find_spec(self, name, path=None, target=None):
+        if name.split(".")[0] == "onnxruntime":
+            raise ModuleNotFoundError("No module named 'onnxruntime'")
+sys.meta_path.insert(0, Refuse())
+import edge_runtime
+try:
+    edge_runtime.open(sys.argv[1])
+except edge_runtime.EngineError as error:
+    print(json.dumps(str(error)))
+"""
+
+
+def test_a_missing_engine_is_named_with_the_command(bundle: Path) -> None:
+    """The engine is an extra; the error says how to get it."""
+    assert run(WITHOUT, str(bundle)) == (
+        "encoder layers2 needs ONNX Runtime (No module named 'onnxruntime'); "
+        "install it: pip install 'edge-runtime[onnx]'"
+    )
+
+
+def test_the_public_surface_is_exactly_this() -> None:
+    """A name more or less is a decision, not an accident."""
+    errors = ["BundleError", "ClosedError", "CompatibilityError", "EngineError", "Error", "IntegrityError"]
+    errors += ["ManifestError", "QueryError"]
+    assert sorted(edge_runtime.__all__) == sorted(
+        [*errors, "Evidence", "Hit", "Info", "Retriever", "__version__", "open"]
+    )
+    for name in edge_runtime.__all__:
+        assert getattr(edge_runtime, name) is not None
+    for name in errors:
+        assert issubclass(getattr(edge_runtime, name), edge_runtime.Error)
+    with pytest.raises(AttributeError, match="module 'edge_runtime' has no attribute 'close'"):
+        _ = edge_runtime.close  # type: ignore[attr-defined]
+
+
+def test_every_public_name_is_documented() -> None:
+    """And so is every public method."""
+    for name in set(edge_runtime.__all__) - {"__version__"}:
+        thing = getattr(edge_runtime, name)
+        assert thing.__doc__, name
+        members = vars(thing).items() if isinstance(thing, type) else ()
+        for member, value in members:
+            if callable(value) and not member.startswith("_"):
+                assert value.__doc__, f"{name}.{member}"
