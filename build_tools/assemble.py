@@ -1,4 +1,4 @@
-"""Finished parts to a bundle directory: draft, measure with the runtime itself, gate, and swap in.
+"""Finished parts to a bundle directory: a draft to measure, its manifest, and the gates.
 
 The draft is a whole bundle but for its golden queries and quality card, so what is measured is exactly
 what ships. No wall-clock figure enters a bundle: the same inputs give the same bytes, on the same kind of
@@ -15,17 +15,13 @@ from datetime import datetime, timezone
 from importlib.metadata import version
 from pathlib import Path
 
-import yaml
-
-from build_tools import documents
+from build_tools import documents, quality
 from build_tools.card import GOLDEN
 from build_tools.errors import BuildError, GateError
-from build_tools.evaluate import QualityCard
 from build_tools.pipeline import Encoder, Parts
+from build_tools.quality import QualityCard
 from build_tools.recipe import GatesSpec
-from build_tools.workspace import sync
 from edge_runtime import manifest as manifests
-from edge_runtime import schema
 from edge_runtime.bundle import sha256
 from edge_runtime.manifest import (
     Compatible,
@@ -37,7 +33,6 @@ from edge_runtime.manifest import (
     Manifest,
 )
 
-QUALITY = "quality.yaml"
 TOKENIZER = "tokenizer.json"
 OLDEST_RUNTIME = "0.1.0"
 
@@ -56,7 +51,7 @@ def draft(parts: Parts, directory: Path) -> None:
     for file in sorted(parts.lexical.iterdir()):
         shutil.copyfile(file, directory / "lexical" / file.name)
     (directory / GOLDEN).write_bytes(b"")
-    (directory / QUALITY).write_bytes(b"")
+    (directory / quality.FILENAME).write_bytes(b"")
     write_manifest(parts, directory)
 
 
@@ -80,7 +75,7 @@ def write_manifest(parts: Parts, directory: Path) -> None:
         documents=_documents_spec(parts),
         fusion=FusionSpec(k=parts.recipe.fusion.k, depth=parts.recipe.fusion.depth),
         golden=GOLDEN,
-        quality=QUALITY,
+        quality=quality.FILENAME,
         licences=(
             Licence("documents", parts.recipe.licence),
             Licence(f"encoders, distilled from {parts.tower.name}", parts.tower.licence),
@@ -88,12 +83,6 @@ def write_manifest(parts: Parts, directory: Path) -> None:
         files=files,
     )
     (directory / manifests.FILENAME).write_bytes(manifests.dump(manifest))
-
-
-def write_card(card: QualityCard, directory: Path) -> None:
-    """Writes quality.yaml."""
-    text = yaml.safe_dump(schema.encode(card), sort_keys=False, allow_unicode=True)
-    (directory / QUALITY).write_text(text, "utf-8")
 
 
 def check_gates(card: QualityCard, gates: GatesSpec, directory: Path) -> None:
@@ -115,33 +104,6 @@ def check_gates(card: QualityCard, gates: GatesSpec, directory: Path) -> None:
         raise GateError(f"below the recipe's gates; the draft is kept in {directory}:\n{lines}")
 
 
-def swap_in(finished: Path, target: Path) -> None:
-    """Makes `finished` the bundle at `target`; programs that have the old one open keep it.
-
-    A directory cannot be replaced by one rename. Between the two here the old bundle has the name
-    ``TARGET.old``; an error puts it back, and after a kill `recover` does.
-    """
-    sync(finished)
-    recover(target)
-    try:
-        if target.exists():
-            target.rename(_retired(target))
-        finished.rename(target)
-    except BaseException:
-        recover(target)
-        raise
-    sync(target.parent)
-    shutil.rmtree(_retired(target), ignore_errors=True)
-
-
-def recover(target: Path) -> None:
-    """Puts the old bundle back where an earlier `swap_in` was killed half way, else removes it."""
-    retired = _retired(target)
-    if retired.exists() and not target.exists():
-        retired.rename(target)
-    shutil.rmtree(retired, ignore_errors=True)
-
-
 def created() -> str:
     """Now, or SOURCE_DATE_EPOCH (reproducible-builds.org) where somebody wants the same bytes again.
 
@@ -154,10 +116,6 @@ def created() -> str:
     except (ValueError, OverflowError, OSError):
         raise BuildError(f"SOURCE_DATE_EPOCH: expected whole seconds since 1970; found {epoch!r}") from None
     return moment.strftime("%Y-%m-%dT%H:%M:%SZ")
-
-
-def _retired(target: Path) -> Path:
-    return target.with_name(target.name + ".old")
 
 
 def _encoder_path(encoder: Encoder) -> str:

@@ -1,4 +1,4 @@
-"""Measures a drafted bundle: the quality card, the golden queries, and the tables that show them."""
+"""Measures a drafted bundle: the rows of its quality card, and its golden queries."""
 
 from __future__ import annotations
 
@@ -8,18 +8,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from rich import box
-from rich.table import Table
-
 import edge_runtime
 from build_tools import evaluate
 from build_tools.corpus.beir import read_qrels, read_queries
 from build_tools.distill.student import Student
 from build_tools.distill.trainer import encode_tokens
 from build_tools.errors import DataError
-from build_tools.evaluate import Parity, QualityCard, Questions, Ranked, Row, VectorSpace
+from build_tools.evaluate import Questions, Ranked, VectorSpace
 from build_tools.index import FILENAME as DENSE
 from build_tools.index import recall_at_10
+from build_tools.quality import Parity, Row
 from build_tools.towers import Tower
 from edge_runtime import manifest as manifests
 from edge_runtime.bundle import Bundle
@@ -44,7 +42,10 @@ class Reference:
 
 
 def labelled(folder: Path, split: str, keys: Sequence[str], limit: int | None = None) -> Questions:
-    """The judged queries of a BEIR folder that have a relevant document, in the order of its qrels.
+    """The judged queries of a BEIR folder, in the order of its qrels.
+
+    One that has no relevant document counts too, with zeros for every system, as trec_eval has it:
+    figures stay comparable to published ones.
 
     Raises:
         DataError: none of the relevant documents is among `keys`.
@@ -54,10 +55,9 @@ def labelled(folder: Path, split: str, keys: Sequence[str], limit: int | None = 
     for judgement in read_qrels(folder, split):
         if judgement.query in texts:
             judgements.setdefault(judgement.query, {})[judgement.document] = judgement.relevance
-    answers = {query: _relevant(documents) for query, documents in judgements.items()}
-    if set(keys).isdisjoint(set().union(*answers.values())):
+    if set(keys).isdisjoint(_relevant(judgements)):
         raise DataError(f"{folder}: none of its relevant documents is in this bundle; is it another corpus?")
-    chosen = [query for query in judgements if answers[query]][:limit]
+    chosen = list(judgements)[:limit]
     return Questions(
         "labels", {query: texts[query] for query in chosen}, {query: judgements[query] for query in chosen}
     )
@@ -122,27 +122,9 @@ def write_golden(directory: Path, texts: Sequence[str]) -> None:
     (directory / GOLDEN).write_text(text, "utf-8")
 
 
-def table(card: QualityCard) -> Table:
-    """The card as a person reads it."""
-    basis = (
-        "judged queries" if card.basis == "labels" else "held-out texts; relevant = the teacher's ten best"
-    )
-    shown = Table(
-        title=f"Quality on {card.queries} {basis}", title_justify="left", box=box.SIMPLE, padding=(0, 1)
-    )
-    shown.add_column("system", no_wrap=True)
-    for name in ("nDCG@10", "R@10", "R@100", "MRR@10", "kept", "MB"):
-        shown.add_column(name, justify="right", no_wrap=True)
-    for row in card.rows:
-        figures = (row.ndcg_10, row.recall_10, row.recall_100, row.mrr_10)
-        kept = "" if row.retention is None else f"{row.retention:.3f}"
-        size = "" if row.bytes is None else f"{row.bytes / 1e6:.1f}"
-        shown.add_row(row.system, *(f"{figure:.3f}" for figure in figures), kept, size)
-    return shown
-
-
-def _relevant(documents: Mapping[str, int]) -> set[str]:
-    return {key for key, relevance in documents.items() if relevance > 0}
+def _relevant(judgements: Mapping[str, Mapping[str, int]]) -> set[str]:
+    pairs = (pair for documents in judgements.values() for pair in documents.items())
+    return {document for document, relevance in pairs if relevance > 0}
 
 
 class _Meter:

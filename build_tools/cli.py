@@ -14,7 +14,7 @@ from edge_runtime import __version__, schema
 from edge_runtime.errors import Error
 
 if TYPE_CHECKING:
-    from build_tools.evaluate import QualityCard
+    from build_tools.quality import QualityCard
 
 FAILED, INTERRUPTED = 1, 130
 
@@ -84,7 +84,6 @@ def _build(options: argparse.Namespace) -> None:
     from build_tools.build import build
     from build_tools.progress import Progress
 
-    _quieten()
     progress = Progress()
     built = build(recipe_yaml.load(options.recipe, options.overrides), options.out, progress)
     _show(built.card)
@@ -94,13 +93,13 @@ def _build(options: argparse.Namespace) -> None:
 
 def _evaluate(options: argparse.Namespace) -> None:
     from build_tools import card
-    from build_tools.build import read_keys, reference_of
-    from build_tools.evaluate import QualityCard
+    from build_tools.documents import keys_of
+    from build_tools.make import reference_of
     from build_tools.progress import Progress
+    from build_tools.quality import QualityCard
 
-    _quieten()
     progress = Progress()
-    questions = card.labelled(options.data, options.split, read_keys(options.bundle))
+    questions = card.labelled(options.data, options.split, keys_of(options.bundle))
     reference = reference_of(options.bundle, progress)
     if reference is None:
         progress.say(
@@ -125,7 +124,7 @@ def _pack(options: argparse.Namespace) -> None:
 def _show(card: QualityCard) -> None:
     from rich.console import Console
 
-    from build_tools.card import table
+    from build_tools.quality import table
 
     # In a file or a pipe nothing is cut or wrapped; rich would take those for 80 columns wide.
     console = Console(highlight=False, width=None if sys.stdout.isatty() else 1000)
@@ -137,14 +136,6 @@ def _show(card: QualityCard) -> None:
         )
     if card.index_recall is not None:
         console.print(f"index: recall@10 {card.index_recall:.4f} against exact float32")
-
-
-def _quieten() -> None:
-    """Libraries' progress bars and notices would bury ours."""
-    from transformers.utils import logging
-
-    logging.set_verbosity_error()  # type: ignore[no-untyped-call]
-    logging.disable_progress_bar()  # type: ignore[no-untyped-call]
 
 
 if __name__ == "__main__":

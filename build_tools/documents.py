@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from build_tools.corpus.document import Passage
 from build_tools.errors import BuildError
+from edge_runtime.bundle import Bundle
 from edge_runtime.documents import SCHEMA
 
 FILENAME = "documents.sqlite"
@@ -66,6 +67,16 @@ def keys(directory: Path) -> list[str]:
     """The key of every document, by document number."""
     with closing(sqlite3.connect(directory / FILENAME)) as connection:
         return [key for (key,) in connection.execute("SELECT key FROM documents ORDER BY id")]
+
+
+def keys_of(bundle: Path) -> list[str]:
+    """The same of a bundle, whose bytes are checked first.
+
+    Raises:
+        edge_runtime.BundleError: not a bundle, or not as it was built.
+    """
+    Bundle.open(bundle).close()
+    return keys(bundle)
 
 
 def owners(directory: Path) -> NDArray[np.int32]:

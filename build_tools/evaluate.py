@@ -1,4 +1,4 @@
-"""The quality card: how well a bundle finds what it should, stage by stage, and what each stage costs.
+"""How well systems find what they should: questions, rankings, and the figures of a quality card's row.
 
 With judgements (BEIR layout) the figures are retrieval quality. Without, the teacher's ten best documents
 count as relevant, so they say how far each system agrees with the teacher. The card says which.
@@ -15,6 +15,7 @@ import numpy as np
 from ir_measures import RR, R, nDCG
 from numpy.typing import NDArray
 
+from build_tools.quality import Parity, Row
 from edge_runtime.retriever import Mode, Retriever
 
 DEPTH = 100
@@ -38,50 +39,6 @@ class Questions:
     basis: Literal["labels", "teacher"]
     texts: Mapping[str, str]
     judgements: Mapping[str, Mapping[str, int]]
-
-
-@dataclass(frozen=True, slots=True)
-class Row:
-    """One system's figures, all 0 to 1.
-
-    Attributes:
-        retention: its nDCG@10 as a share of the teacher's.
-        bytes: what it adds to the bundle.
-    """
-
-    system: str
-    ndcg_10: float
-    recall_10: float
-    recall_100: float
-    mrr_10: float
-    retention: float | None = None
-    bytes: int | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Parity:
-    """Cosines between the compiled encoder and PyTorch on held-out text."""
-
-    encoder: str
-    texts: int
-    cosine_mean: float
-    cosine_min: float
-
-
-@dataclass(frozen=True, slots=True)
-class QualityCard:
-    """What a build measured of itself.
-
-    Attributes:
-        basis: "labels" for judged queries; "teacher" for agreement with it.
-        index_recall: recall@10 of the shipped index against exact float32 search.
-    """
-
-    basis: Literal["labels", "teacher"]
-    queries: int
-    rows: tuple[Row, ...]
-    parity: tuple[Parity, ...]
-    index_recall: float | None
 
 
 @dataclass(frozen=True, slots=True)

@@ -181,7 +181,9 @@ def make_lessons(
 def student_stage(spec: StudentSpec, recipe: Recipe, lessons_key: str, workspace: Workspace) -> Stage:
     """Where a student is kept; a base encoder of its own is an input, the teacher already is one."""
     base = () if spec.base == "teacher" else (fingerprint.of_path(spec.base),)
-    return workspace.stage("student", lessons_key, spec, recipe.training, version("torch"), *base)
+    return workspace.stage(
+        "student", __version__, lessons_key, spec, recipe.training, version("torch"), *base
+    )
 
 
 def train_student(

@@ -63,6 +63,7 @@ class Tower:
         Raises:
             ModelError: not found, not loadable, or the packaged model is not the official one.
         """
+        _quieten()
         model, name, licence = _load_model(spec.model)
         query = _prompt(model, spec.query_prompt, ("query",))
         document = _prompt(model, spec.document_prompt, ("document", "passage", "corpus"))
@@ -98,10 +99,13 @@ class Tower:
 
     def count_tokens(self, texts: Sequence[str]) -> list[int]:
         """Word pieces of each text, without special tokens."""
-        if not texts:
-            return []
-        encoded = self.tokenizer(list(texts), add_special_tokens=False, truncation=False, verbose=False)
-        return [len(ids) for ids in encoded["input_ids"]]
+        backend = getattr(self.tokenizer, "backend_tokenizer", None)
+        if backend is None:
+            return [len(self.tokenizer.tokenize(text)) for text in texts]
+        # The tokenizer itself would build lists of ids only to be counted: twice the time for a whole corpus.
+        backend.no_truncation()
+        backend.no_padding()
+        return [len(encoded) for encoded in backend.encode_batch_fast(list(texts), add_special_tokens=False)]
 
     def encode_documents(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """Unit vectors (n, ndim) of documents; batches are sorted by length."""
@@ -239,6 +243,14 @@ def reason(error: Exception) -> str:
     return (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
 
 
+def _quieten() -> None:
+    """Progress bars and notices of the libraries would bury the build's own."""
+    from transformers.utils import logging
+
+    logging.set_verbosity_error()  # type: ignore[no-untyped-call]
+    logging.disable_progress_bar()  # type: ignore[no-untyped-call]
+
+
 def _prompt(model: SentenceTransformer, given: str | None, names: tuple[str, ...]) -> str:
     if given is not None:
         return given
@@ -246,7 +258,9 @@ def _prompt(model: SentenceTransformer, given: str | None, names: tuple[str, ...
 
 
 def _digest(model: SentenceTransformer, *parts: str) -> str:
-    digest = hashlib.sha256(repr((parts, model.max_seq_length)).encode())
+    digest = hashlib.sha256(repr((parts, model.max_seq_length, str(model))).encode())
+    if backend := getattr(model.tokenizer, "backend_tokenizer", None):
+        digest.update(backend.to_str().encode())
     for name, tensor in model.state_dict().items():
         digest.update(name.encode())
         digest.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy())

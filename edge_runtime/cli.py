@@ -29,7 +29,7 @@ _UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs one command and returns the exit status: 0, 1 for an error of ours, 2 usage, 130 Ctrl-C."""
-    options = _parser().parse_args(arguments)
+    options = _parse(arguments)
     _accept_any_text()
     try:
         options.run(options)
@@ -46,6 +46,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
         _silence_output()
         return FAILED
     return 0
+
+
+def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
+    """Lets the question stand behind options, where argparse does not look for a list of words."""
+    parser = _parser()
+    options, words = parser.parse_known_args(arguments)
+    literal = words[:1] == ["--"]
+    if words and (not hasattr(options, "query") or not (literal or all(word[:1] != "-" for word in words))):
+        parser.error(f"unrecognized arguments: {' '.join(words)}")
+    if words:
+        options.query += words[literal:]
+    return options
 
 
 def _accept_any_text() -> None:

@@ -11,10 +11,10 @@ import pytest
 from rich.console import Console
 
 import edge_runtime
-from build_tools import card
-from build_tools.build import read_card
+from build_tools import card, evaluate
+from build_tools import quality
 from build_tools.errors import DataError
-from build_tools.evaluate import QualityCard, Row
+from build_tools.quality import QualityCard, Row
 
 QUERIES = {"q1": "dough", "q2": "anchor", "q3": "never judged"}
 
@@ -38,10 +38,11 @@ def test_labelled(tmp_path: Path) -> None:
     assert list(card.labelled(folder, "test", ["a"], limit=1).texts) == ["q2"]
 
 
-def test_queries_without_a_relevant_document_are_left_out(tmp_path: Path) -> None:
-    """No system can answer them; they would only lower every figure."""
-    questions = card.labelled(beir(tmp_path, "q1\ta\t0\nq2\ta\t1\n"), "test", ["a"], limit=1)
-    assert list(questions.texts) == ["q2"]
+def test_queries_without_a_relevant_document_count_as_missed(tmp_path: Path) -> None:
+    """As in trec_eval, so that figures compare with published ones: one of two found is a half."""
+    questions = card.labelled(beir(tmp_path, "q1\ta\t0\nq2\ta\t1\n"), "test", ["a"])
+    assert list(questions.texts) == ["q1", "q2"]
+    assert evaluate.measure("any", [[("a", 1.0)], [("a", 1.0)]], questions).ndcg_10 == 0.5
 
 
 @pytest.mark.parametrize("qrels", ["q1\tz\t1\n", "q1\ta\t0\n", "q9\ta\t1\n"])
@@ -53,7 +54,7 @@ def test_another_corpus(tmp_path: Path, qrels: str) -> None:
 
 def test_rows_of_a_build(bundle: Path) -> None:
     """Every stage between words alone and the hybrid answer, the teacher perfect by definition."""
-    measured = read_card(bundle)
+    measured = quality.read(bundle)
     assert [row.system for row in measured.rows] == [
         "BM25",
         "teacher, exact float32",
@@ -92,7 +93,7 @@ MEASURED = QualityCard(
 def test_the_table_fits_a_terminal() -> None:
     """80 columns hold every row on one line, nothing cut or wrapped."""
     shown = io.StringIO()
-    Console(file=shown, width=80, highlight=False).print(card.table(MEASURED))
+    Console(file=shown, width=80, highlight=False).print(quality.table(MEASURED))
     lines = shown.getvalue().splitlines()
     assert "Quality on 500 held-out texts; relevant = the teacher's ten best" in lines[0]
     for system in SYSTEMS:
@@ -106,6 +107,6 @@ def test_figures_that_were_not_measured_stay_empty() -> None:
     """No retention, no size."""
     shown = io.StringIO()
     measured = QualityCard("labels", 3, (Row("BM25", 0.1, 0.2, 0.3, 0.4),), (), None)
-    Console(file=shown, width=80).print(card.table(measured))
+    Console(file=shown, width=80).print(quality.table(measured))
     assert "Quality on 3 judged queries" in shown.getvalue()
     assert shown.getvalue().rstrip().endswith("0.400")

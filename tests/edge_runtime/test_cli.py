@@ -36,7 +36,13 @@ def shell(script: str, bundle: Path, **options: Any) -> subprocess.CompletedProc
     """Runs a line of shell in which $RUN is the command and $BUNDLE the bundle."""
     environment = os.environ | {"BUNDLE": str(bundle), "RUN": " ".join(COMMAND)} | options.pop("env", {})
     return subprocess.run(
-        ["bash", "-c", script], capture_output=True, timeout=120, cwd=ROOT, env=environment, text=True, **options
+        ["bash", "-c", script],
+        capture_output=True,
+        timeout=120,
+        cwd=ROOT,
+        env=environment,
+        text=True,
+        **options,
     )
 
 
@@ -102,6 +108,22 @@ def test_search_as_json_has_all_of_a_hit(bundle: Path, capsys: Output) -> None:
     assert found["hits"][0]["lexical"] == {"rank": 1, "score": hits[0].score}
 
 
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("BUNDLE", "-k", "1", "wind", "and", "rope"),
+        ("-k", "1", "BUNDLE", "wind", "and", "rope"),
+        ("BUNDLE", "wind", "-k", "1", "and", "rope"),
+        ("BUNDLE", "wind and rope", "-k1"),
+        ("BUNDLE", "-k", "1", "--", "wind", "and", "rope"),
+    ],
+)
+def test_options_may_stand_anywhere(bundle: Path, capsys: Output, arguments: tuple[str, ...]) -> None:
+    """Before, after and between the words of a question."""
+    run("search", *(str(bundle) if argument == "BUNDLE" else argument for argument in arguments))
+    assert capsys.readouterr().out.startswith("? wind and rope\n  1. sailing")
+
+
 def test_search_says_when_there_is_nothing(bundle: Path, capsys: Output) -> None:
     """A word that no document has."""
     run("search", str(bundle), "--mode", "lexical", "zyzzyva")
@@ -128,7 +150,9 @@ def test_search_reads_questions_from_stdin(
         assert [line for line in out.splitlines() if line.startswith("?")] == ["? yeast", "? sail"]
 
 
-def test_no_question_at_all_is_no_error(bundle: Path, capsys: Output, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_question_at_all_is_no_error(
+    bundle: Path, capsys: Output, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """An empty file of questions gives an empty answer."""
     monkeypatch.setattr("sys.stdin", io.StringIO(""))
     run("search", str(bundle))
@@ -155,7 +179,10 @@ def test_bench_measures(bundle: Path, capsys: Output) -> None:
         (("search", "BUNDLE", ""), "edge-runtime: query: expected some text; found none"),
         (("search", "BUNDLE", "x", "-k", "0"), "edge-runtime: k: expected a whole number from 1; found 0"),
         (("search", "BUNDLE", "x", "--threads", "0"), "edge-runtime: threads: expected a whole number"),
-        (("search", "BUNDLE", "x", "--encoder", "y"), "edge-runtime: encoder: bundle tiny has layers2; found 'y'"),
+        (
+            ("search", "BUNDLE", "x", "--encoder", "y"),
+            "edge-runtime: encoder: bundle tiny has layers2; found 'y'",
+        ),
         (("bench", "BUNDLE", "-n", "0"), "edge-runtime: n: expected a whole number from 1; found 0"),
     ],
 )
@@ -170,7 +197,14 @@ def test_errors_go_to_stderr(bundle: Path, capsys: Output, arguments: tuple[str,
 
 @pytest.mark.parametrize(
     "arguments",
-    [[], ["sing"], ["info"], ["search", "b", "-k", "many"], ["search", "b", "--mode", "x"], ["verify", "b", "c"]],
+    [
+        [],
+        ["sing"],
+        ["info"],
+        ["search", "b", "-k", "many"],
+        ["search", "b", "x", "--colour"],
+        ["verify", "b", "c"],
+    ],
 )
 def test_usage_errors_are_status_2(capsys: Output, arguments: list[str]) -> None:
     """As argparse and every shell have it."""
@@ -224,7 +258,7 @@ def test_the_modes_offered_are_the_modes_there_are() -> None:
     """The command line spells them out so as not to import the retriever."""
     from typing import get_args
 
-    assert bench_options.MODES == get_args(Mode)
+    assert get_args(Mode) == bench_options.MODES
 
 
 def test_ctrl_c_is_status_130(bundle: Path) -> None:
@@ -266,8 +300,11 @@ def test_a_full_disk_is_one_error(bundle: Path) -> None:
 @pytest.mark.parametrize("environment", [{"LC_ALL": "C"}, {"PYTHONIOENCODING": "ascii"}, {"PYTHONUTF8": "0"}])
 def test_any_bytes_may_be_asked_anywhere(bundle: Path, environment: dict[str, str]) -> None:
     """Questions that are not UTF-8, in arguments or on stdin, on terminals that know only ASCII."""
-    script = r"$RUN search $BUNDLE $'caf\xe9 \xf0\x9f\x8d\x9e' && printf 'caf\xe9\n\xf0\x9f\x8d\x9e\n' | $RUN search $BUNDLE --json"
-    done = shell(script, bundle, env=environment, encoding="utf-8", errors="replace")
+    as_argument = r"$RUN search $BUNDLE $'caf\xe9 \xf0\x9f\x8d\x9e'"
+    from_stdin = r"printf 'caf\xe9\n\xf0\x9f\x8d\x9e\n' | $RUN search $BUNDLE --json"
+    done = shell(
+        f"{as_argument} && {from_stdin}", bundle, env=environment, encoding="utf-8", errors="replace"
+    )
     assert done.returncode == 0, done.stderr
     assert done.stderr == ""
     assert done.stdout.count("bread") > 0

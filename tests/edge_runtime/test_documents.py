@@ -16,7 +16,7 @@ from edge_runtime import manifest as manifests
 from edge_runtime.bundle import Bundle
 from edge_runtime.documents import SCHEMA, Documents, Record
 from edge_runtime.errors import BundleError
-from edge_runtime.manifest import DocumentsSpec, FileEntry, Manifest
+from edge_runtime.manifest import FileEntry, Manifest
 
 DOCUMENTS = 700
 
@@ -97,7 +97,7 @@ def test_knows_owners(documents: Documents) -> None:
 def test_many_threads_fetch(documents: Documents) -> None:
     """One connection, a lock, and everybody's own rows."""
     with ThreadPoolExecutor(16) as pool:
-        found = list(pool.map(lambda row: documents.fetch([row, row + 1]), range(0, 400)))
+        found = list(pool.map(lambda row: documents.fetch([row, row + 1]), range(400)))
     assert all(records[0].text == f"text of {row} é" for row, records in enumerate(found))
 
 
@@ -123,7 +123,10 @@ def test_any_folder_name_will_do(tmp_path: Path, sample: Manifest, folder: str) 
 @pytest.mark.parametrize(
     ("owners", "problem"),
     [
-        (np.repeat(np.arange(DOCUMENTS, dtype=np.int64), 2), r"holds int64 \(1400,\); expected int32 \(1400,\)"),
+        (
+            np.repeat(np.arange(DOCUMENTS, dtype=np.int64), 2),
+            r"holds int64 \(1400,\); expected int32 \(1400,\)",
+        ),
         (np.repeat(np.arange(DOCUMENTS, dtype=np.float32), 2), r"holds float32"),
         (np.repeat(np.arange(DOCUMENTS, dtype=">i4"), 2), r"holds >i4"),
         (np.zeros(1399, np.int32), r"holds int32 \(1399,\)"),
@@ -143,7 +146,9 @@ def test_owners_that_cannot_be_are_refused(shelf: Shelf, owners: np.ndarray, pro
 def test_other_files_are_refused(shelf: Shelf, content: bytes) -> None:
     """Empty, no database, or one only by its first bytes."""
     shelf.path.write_bytes(content)
-    with pytest.raises(BundleError, match=r"documents.sqlite: SQLite cannot read it \(.*\); rebuild the bundle"):
+    with pytest.raises(
+        BundleError, match=r"documents.sqlite: SQLite cannot read it \(.*\); rebuild the bundle"
+    ):
         shelf.open()
 
 
@@ -185,7 +190,10 @@ def test_missing_tables_and_rows_are_noticed_at_once(shelf: Shelf, script: str, 
         ("UPDATE documents SET metadata = x'00' WHERE id = 3", "a value of another type in document 'key-3'"),
         ("UPDATE documents SET title = x'ff' WHERE id = 3", "a value of another type in document 'key-3'"),
         ("UPDATE documents SET title = CAST(x'ff' AS TEXT) WHERE id = 3", "UTF-8"),
-        ("UPDATE passages SET ordinal = 'first' WHERE row = 7", "a value of another type in document 'key-3'"),
+        (
+            "UPDATE passages SET ordinal = 'first' WHERE row = 7",
+            "a value of another type in document 'key-3'",
+        ),
         ("UPDATE passages SET text = x'ff' WHERE row = 7", "a value of another type in document 'key-3'"),
         (f"UPDATE documents SET metadata = '{'[' * 100_000}' WHERE id = 3", "cannot read it"),
     ],

@@ -154,7 +154,9 @@ def test_another_width_is_refused_as_it_opens(bundle: Path, spec: EncoderSpec) -
 def test_other_inputs_are_refused(tmp_path: Path, narrow: EncoderSpec, inputs: Sequence[str]) -> None:
     """Both are named: those it takes, those it should take."""
     path = model(tmp_path / "m.onnx", inputs=inputs)
-    with pytest.raises(EngineError, match=f"takes {', '.join(inputs)} and gives sentence_embedding; expected"):
+    with pytest.raises(
+        EngineError, match=f"takes {', '.join(inputs)} and gives sentence_embedding; expected"
+    ):
         OnnxEncoder.load(path, narrow)
 
 

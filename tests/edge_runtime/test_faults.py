@@ -63,7 +63,9 @@ def test_hashing_anew_is_enough_for_an_honest_bundle(bundle_copy: Path) -> None:
     assert ask(bundle_copy) == "answered\n"
 
 
-def _index(*, ndim: int = 32, count: int = 96, dtype: str = "i8", metric: str = "cos", first: int = 0) -> Fault:
+def _index(
+    *, ndim: int = 32, count: int = 96, dtype: str = "i8", metric: str = "cos", first: int = 0
+) -> Fault:
     def write(bundle: Path) -> None:
         import onnxruntime  # noqa: F401 (before usearch, see pyproject.toml)
         from usearch.index import Index
@@ -142,12 +144,21 @@ def _other_words(bundle: Path) -> None:
         (_sql("DELETE FROM passages WHERE row = 95"), "BundleError .*passages 0 to 94; expected 0 to 95"),
         (_sql("DELETE FROM passages WHERE row BETWEEN 1 AND 94"), "BundleError .*has no passage"),
         (_sql("UPDATE documents SET metadata = '{'"), "BundleError .*documents.sqlite: "),
-        (_npy("documents.npy", lambda owners: owners.astype(np.int64)), "BundleError .*documents.npy: holds int64"),
+        (
+            _npy("documents.npy", lambda owners: owners.astype(np.int64)),
+            "BundleError .*documents.npy: holds int64",
+        ),
         (_npy("documents.npy", lambda owners: owners + 1), "BundleError .*documents.npy: names a document"),
         (_npy("documents.npy", lambda owners: owners - 1), "BundleError .*documents.npy: names a document"),
-        (_npy("documents.npy", lambda owners: owners[:-1]), r"BundleError .*documents.npy: holds int32 \(95,\)"),
+        (
+            _npy("documents.npy", lambda owners: owners[:-1]),
+            r"BundleError .*documents.npy: holds int32 \(95,\)",
+        ),
         (_write("documents.npy", b"\x93NUMPY"), "BundleError .*documents.npy: not an .npy file"),
-        (_npy("lexical/postings.rows.npy", lambda rows: rows + 96), "BundleError .*postings.rows.npy: names a passage"),
+        (
+            _npy("lexical/postings.rows.npy", lambda rows: rows + 96),
+            "BundleError .*postings.rows.npy: names a passage",
+        ),
         (_npy("lexical/postings.scores.npy", lambda scores: scores[1:]), "BundleError .*lexical"),
         (_write("lexical/terms.bin", b""), "BundleError .*lexical"),
     ],

@@ -111,7 +111,7 @@ documents = st.lists(st.integers(0, 30), unique=True, max_size=20)
 @given(documents, documents, st.integers(1, 100), st.integers(0, 40))
 @settings(deadline=None, max_examples=200)
 def test_fusion_keeps_its_promises(one: list[int], two: list[int], k: int, limit: int) -> None:
-    """Each document once, at most `limit`, scores falling and as the formula says, whichever list is which."""
+    """Each document once, at most `limit`; scores fall, as the formula says, whichever list is which."""
     found = fuse(grouped(*one), grouped(*two), k=k, limit=limit)
     shown = [candidate.row // 10 for candidate in found]
     assert len(shown) == len(set(shown)) == min(limit, len({*one, *two}))

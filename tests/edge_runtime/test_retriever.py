@@ -25,7 +25,14 @@ from edge_runtime.retriever import Mode
 
 DOCUMENTS = 48
 MODES = get_args(Mode)
-QUERIES = ("yeast and dough", "chain and pedal", "error E-102", "which vaccine against fever?", "sail", "static noise")
+QUERIES = (
+    "yeast and dough",
+    "chain and pedal",
+    "error E-102",
+    "which vaccine against fever?",
+    "sail",
+    "static noise",
+)
 
 
 @pytest.fixture(scope="module")
@@ -118,7 +125,10 @@ def test_hybrid_evidence_adds_up(retriever: Retriever) -> None:
         assert hit.lexical == (alone["lexical"][hit.key].lexical if hit.key in alone["lexical"] else None)
 
 
-@pytest.mark.parametrize("k", [0, -1, pytest.param(-(10**5000), id="huge"), True, False, 1.5, "3", None, [1], np.float64(3), np.True_])
+@pytest.mark.parametrize(
+    "k",
+    [0, -1, pytest.param(-(10**5000), id="huge"), True, False, 1.5, "3", None, [1], np.float64(3), np.True_],
+)
 def test_refuses_other_numbers(retriever: Retriever, k: Any) -> None:
     """Whole numbers from 1, and nothing that merely looks like one."""
     with pytest.raises(QueryError, match="k: expected a whole number from 1; found "):
@@ -206,7 +216,9 @@ def test_a_batch_is_the_queries_one_by_one(retriever: Retriever) -> None:
     assert retriever.search_batch([]) == []
 
 
-@pytest.mark.parametrize("texts", ["dough", None, 3, {"dough"}, iter(["dough"]), b"dough", ["dough", None], ["dough", ""]])
+@pytest.mark.parametrize(
+    "texts", ["dough", None, 3, {"dough"}, iter(["dough"]), b"dough", ["dough", None], ["dough", ""]]
+)
 def test_refuses_what_is_no_list_of_texts(retriever: Retriever, texts: Any) -> None:
     """A lone text in particular: its letters are not queries."""
     with pytest.raises(QueryError, match="expected"):

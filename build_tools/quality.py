@@ -1,0 +1,93 @@
+"""The quality card: what a build measured of itself, as data, as quality.yaml and as a table."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import yaml
+from rich import box
+from rich.table import Table
+
+from edge_runtime import schema
+
+FILENAME = "quality.yaml"
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One system's figures, all 0 to 1.
+
+    Attributes:
+        retention: its nDCG@10 as a share of the teacher's.
+        bytes: what it adds to the bundle.
+    """
+
+    system: str
+    ndcg_10: float
+    recall_10: float
+    recall_100: float
+    mrr_10: float
+    retention: float | None = None
+    bytes: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Parity:
+    """Cosines between the compiled encoder and PyTorch on held-out text."""
+
+    encoder: str
+    texts: int
+    cosine_mean: float
+    cosine_min: float
+
+
+@dataclass(frozen=True, slots=True)
+class QualityCard:
+    """What a build measured of itself.
+
+    Attributes:
+        basis: "labels" for judged queries; "teacher" for agreement with it.
+        index_recall: recall@10 of the shipped index against exact float32 search.
+    """
+
+    basis: Literal["labels", "teacher"]
+    queries: int
+    rows: tuple[Row, ...]
+    parity: tuple[Parity, ...]
+    index_recall: float | None
+
+
+def write(card: QualityCard, directory: Path) -> None:
+    """Writes quality.yaml."""
+    text = yaml.safe_dump(schema.encode(card), sort_keys=False, allow_unicode=True)
+    (directory / FILENAME).write_text(text, "utf-8")
+
+
+def read(directory: Path) -> QualityCard:
+    """quality.yaml of a bundle whose bytes have been checked.
+
+    Raises:
+        schema.SchemaError: another version of this package wrote it.
+    """
+    return schema.decode(QualityCard, yaml.safe_load((directory / FILENAME).read_text("utf-8")))
+
+
+def table(card: QualityCard) -> Table:
+    """The card as a person reads it."""
+    basis = (
+        "judged queries" if card.basis == "labels" else "held-out texts; relevant = the teacher's ten best"
+    )
+    shown = Table(
+        title=f"Quality on {card.queries} {basis}", title_justify="left", box=box.SIMPLE, padding=(0, 1)
+    )
+    shown.add_column("system", no_wrap=True)
+    for name in ("nDCG@10", "R@10", "R@100", "MRR@10", "kept", "MB"):
+        shown.add_column(name, justify="right", no_wrap=True)
+    for row in card.rows:
+        figures = (row.ndcg_10, row.recall_10, row.recall_100, row.mrr_10)
+        kept = "" if row.retention is None else f"{row.retention:.3f}"
+        size = "" if row.bytes is None else f"{row.bytes / 1e6:.1f}"
+        shown.add_row(row.system, *(f"{figure:.3f}" for figure in figures), kept, size)
+    return shown

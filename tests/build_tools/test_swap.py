@@ -1,0 +1,78 @@
+"""A finished bundle takes the place of an older one, or the older one stays."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+import edge_runtime
+from build_tools.swap import recover, swap_in
+
+
+def folder(path: Path, content: str) -> Path:
+    """A directory with one file, deep inside."""
+    (path / "deep").mkdir(parents=True)
+    (path / "deep" / "file").write_text(content, "utf-8")
+    return path
+
+
+def content(path: Path) -> str:
+    """What `folder` wrote there."""
+    return (path / "deep" / "file").read_text("utf-8")
+
+
+def test_the_first_bundle(tmp_path: Path) -> None:
+    """There is nothing to replace."""
+    swap_in(folder(tmp_path / "new", "new"), tmp_path / "bundle")
+    assert content(tmp_path / "bundle") == "new"
+    assert [path.name for path in tmp_path.iterdir()] == ["bundle"]
+
+
+def test_the_next_bundle(tmp_path: Path) -> None:
+    """The old one is gone, whatever an earlier run has left."""
+    folder(tmp_path / "bundle", "old")
+    folder(tmp_path / "bundle.old", "older")
+    swap_in(folder(tmp_path / "new", "new"), tmp_path / "bundle")
+    assert content(tmp_path / "bundle") == "new"
+    assert [path.name for path in tmp_path.iterdir()] == ["bundle"]
+
+
+def test_a_failure_between_the_renames(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The old bundle is put back."""
+    folder(tmp_path / "bundle", "old")
+    finished = folder(tmp_path / "new", "new")
+    rename = Path.rename
+
+    def fail(source: Path, target: Path) -> Path:
+        if source == finished:
+            raise OSError(5, "Input/output error")
+        return rename(source, target)
+
+    monkeypatch.setattr(Path, "rename", fail)
+    with pytest.raises(OSError, match="Input/output error"):
+        swap_in(finished, tmp_path / "bundle")
+    assert content(tmp_path / "bundle") == "old"
+    assert not (tmp_path / "bundle.old").exists()
+
+
+def test_a_kill_between_the_renames(tmp_path: Path) -> None:
+    """The next build starts by putting the old bundle back."""
+    folder(tmp_path / "bundle.old", "old")
+    recover(tmp_path / "bundle")
+    assert content(tmp_path / "bundle") == "old"
+    assert not (tmp_path / "bundle.old").exists()
+    recover(tmp_path / "bundle")
+    assert content(tmp_path / "bundle") == "old"
+
+
+def test_programs_that_have_the_old_bundle_open_keep_it(bundle_copy: Path, tmp_path: Path) -> None:
+    """Mappings and file handles outlive the directory entry."""
+    finished = Path(shutil.copytree(bundle_copy, tmp_path / "finished"))
+    with edge_runtime.open(bundle_copy) as retriever:
+        before = retriever.search("yeast dough")
+        swap_in(finished, bundle_copy)
+        assert retriever.search("yeast dough") == before
+    with edge_runtime.open(bundle_copy) as retriever:
+        assert retriever.search("yeast dough") == before
