@@ -11,7 +11,10 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from edge_runtime import bench
+from edge_runtime.table import table
+
+from edge_runtime.bench import latency, options
+from edge_runtime.bench.report import Report, to_json
 from edge_runtime.errors import Error
 
 INTERRUPTED = 130
@@ -21,7 +24,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Runs the benchmark; 0 when it measured, 1 with one line on stderr when it could not."""
     args = _parser().parse_args(argv)
     try:
-        report = bench.run_from(args, progress=_show if sys.stderr.isatty() else None)
+        report = latency.run_from(args, progress=_show if sys.stderr.isatty() else None)
         _write(report, args)
     except (Error, OSError) as error:
         print(f"latency.py: {error}", file=sys.stderr)
@@ -36,7 +39,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="latency.py", description="Measure a bundle's latency on this machine."
     )
-    bench.add_arguments(parser)
+    options.add_arguments(parser)
     parser.add_argument(
         "--json", metavar="FILE", help="write the report there; - prints it instead of the table"
     )
@@ -44,19 +47,19 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _write(report: bench.Report, args: argparse.Namespace) -> None:
+def _write(report: Report, args: argparse.Namespace) -> None:
     """The table first, for a file that cannot be written must not lose the figures."""
     if args.json == "-":
-        print(bench.to_json(report))
+        print(to_json(report))
     else:
-        print(bench.table(report))
+        print(table(report))
         if args.json is not None:
-            Path(args.json).write_text(bench.to_json(report) + "\n", "utf-8")
+            Path(args.json).write_text(to_json(report) + "\n", "utf-8")
     if args.png is not None:
         _plot(report, args.png)
 
 
-def _plot(report: bench.Report, path: Path) -> None:
+def _plot(report: Report, path: Path) -> None:
     if importlib.util.find_spec("matplotlib") is None:
         print(
             f"latency.py: {path} not drawn, matplotlib is not installed here; "

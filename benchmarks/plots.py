@@ -15,11 +15,11 @@ from pathlib import Path
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from edge_runtime import bench
+from edge_runtime.bench.report import Report, from_json
 from edge_runtime.errors import Error
 
 
-def draw(report: bench.Report, path: Path) -> None:
+def draw(report: Report, path: Path) -> None:
     """Writes `report` as a PNG of 1600 x 640 pixels.
 
     Raises:
@@ -38,7 +38,7 @@ def draw(report: bench.Report, path: Path) -> None:
     figure.savefig(path, format="png")
 
 
-def _draw_stages(axes: Axes, report: bench.Report) -> None:
+def _draw_stages(axes: Axes, report: Report) -> None:
     stages = [*report.stages, report.total]
     names = [stage.name for stage in stages]
     axes.barh(names, [stage.p95 for stage in stages], color="#c6d9ec", label="p95")
@@ -49,7 +49,7 @@ def _draw_stages(axes: Axes, report: bench.Report) -> None:
     axes.spines[["top", "right"]].set_visible(False)
 
 
-def _draw_distribution(axes: Axes, report: bench.Report) -> None:
+def _draw_distribution(axes: Axes, report: Report) -> None:
     axes.plot(report.curve, range(len(report.curve)), color="#2a6099")
     total = report.total
     for percent, value in ((50, total.p50), (95, total.p95), (99, total.p99)):
@@ -75,7 +75,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("png", type=Path, metavar="PNG", help="the picture to write")
     args = parser.parse_args(argv)
     try:
-        draw(bench.from_json(args.report.read_text("utf-8")), args.png)
+        draw(from_json(args.report.read_text("utf-8")), args.png)
     except (Error, OSError, UnicodeDecodeError) as error:
         print(f"plots.py: {args.report}: {error}", file=sys.stderr)
         return 1

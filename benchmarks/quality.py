@@ -2,13 +2,14 @@
 
     python benchmarks/quality.py DIR... [--set KEY.PATH=VALUE]...
 
-Each DIR is a folder in BEIR layout; its name becomes the bundle's. Finished builds are found and not repeated.
+Each DIR is a folder in BEIR layout; its name becomes the bundle's. A finished build is found
+and not repeated.
 """
 
 from __future__ import annotations
 
 import argparse
-import platform
+import json
 import sys
 from collections.abc import Iterator, Sequence
 from importlib.metadata import version
@@ -20,8 +21,8 @@ from build_tools import recipe_yaml
 from build_tools.build import Built, build
 from build_tools.distill.trainer import CurvePoint
 from build_tools.errors import DataError
-from build_tools.evaluate import Row
 from build_tools.progress import Progress
+from build_tools.quality import Row
 from edge_runtime.device import describe
 from edge_runtime.errors import Error
 
@@ -72,25 +73,28 @@ def notes(built: Built) -> Iterator[str]:
     """What else the build measured."""
     card = built.card
     for parity in card.parity:
-        last = last_point(built, parity.encoder)
+        last = curve_end(built, parity.encoder)
         yield (
-            f"{card.queries} queries. {parity.encoder}: {last.step} steps, {last.seconds / 60:.1f} minutes of training; "
+            f"{card.queries} queries. {parity.encoder}: {last.step} steps, {last.seconds / 60:.1f} minutes of "
+            "training; "
             f"int8 against PyTorch on {parity.texts} held-out texts: cosine mean {parity.cosine_mean:.4f}, "
             f"min {parity.cosine_min:.4f}; index recall@10 against exact float32 {card.index_recall:.4f}; "
             f"{built.transport.stat().st_size / 1e6:.1f} MB."
         )
 
 
-def last_point(built: Built, encoder: str) -> CurvePoint:
+def curve_end(built: Built, encoder: str) -> CurvePoint:
     """The end of an encoder's learning curve."""
-    return built.curves[encoder][-1]
+    lines = (built.bundle.parent / "curves" / f"{encoder}.jsonl").read_text("utf-8").splitlines()
+    return CurvePoint(**json.loads(lines[-1]))
 
 
 def machine() -> str:
     """Where and with what the figures were measured."""
     names = ("torch", "sentence-transformers", "onnxruntime", "usearch", "bm25s")
     versions = ", ".join(f"{name} {version(name)}" for name in names)
-    return f"{describe()}; Python {platform.python_version()}, {versions}."
+    device = describe()
+    return f"{device.cores} cores of {device.cpu}, {device.python}, {versions}."
 
 
 if __name__ == "__main__":

@@ -1,0 +1,1 @@
+"""The desktop side: documents in, a bundle for small devices out."""

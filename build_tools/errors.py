@@ -1,12 +1,12 @@
 """Every error that the desktop side raises on purpose; all are `edge_runtime.Error`.
 
-    edge_runtime.Error
-    └── BuildError        the build cannot go on
-        ├── RecipeError     the recipe, or a --set, is wrong
-        ├── CorpusError     a document cannot be read
-        ├── ModelError      a model is missing, not the official one, or of an unsupported shape
-        ├── DataError       queries or relevance judgements do not fit the bundle
-        └── GateError       a measured figure fell short of the recipe's gates
+edge_runtime.Error
+└── BuildError        the build cannot go on
+├── RecipeError     the recipe, or a --set, is wrong
+├── CorpusError     a document cannot be read
+├── ModelError      a model is missing, not the official one, or of an unsupported shape
+├── DataError       queries or relevance judgements do not fit the bundle
+└── GateError       a measured figure fell short of the recipe's gates
 """
 
 from __future__ import annotations

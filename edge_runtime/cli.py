@@ -14,7 +14,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import edge_runtime
-from edge_runtime import bench_options, schema
+from edge_runtime import schema
+from edge_runtime.bench import options as bench_options
 from edge_runtime.errors import Error
 
 if TYPE_CHECKING:
@@ -185,10 +186,12 @@ def _lines(file: Iterable[str]) -> Iterator[str]:
 
 
 def _bench(options: argparse.Namespace) -> None:
-    from edge_runtime import bench
+    from edge_runtime.bench.latency import run_from
+    from edge_runtime.bench.report import to_json
+    from edge_runtime.bench.table import table
 
-    report = bench.run_from(options)
-    print(bench.to_json(report) if options.json else bench.table(report))
+    report = run_from(options)
+    print(to_json(report) if options.json else table(report))
 
 
 def _render(query: str, hits: Sequence[Hit]) -> str:

@@ -55,7 +55,9 @@ def teacher_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     from transformers import BertConfig, BertModel, BertTokenizerFast
 
     folder = tmp_path_factory.mktemp("teacher")
-    words = sorted({word.strip(".,:").lower() for line in corpus_lines() for word in str(line["text"]).split()})
+    words = sorted(
+        {word.strip(".,:").lower() for line in corpus_lines() for word in str(line["text"]).split()}
+    )
     pieces = [*"abcdefghijklmnopqrstuvwxyz0123456789-.:,?", *words]
     pieces += [f"##{letter}" for letter in "abcdefghijklmnopqrstuvwxyz0123456789"]
     vocabulary = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *dict.fromkeys(pieces)]

@@ -25,7 +25,8 @@ import edge_runtime
 with edge_runtime.open(sys.argv[1]) as retriever:
     hits = retriever.search("yeast and dough", k=3)
 import importlib.util as util
-absent = [name for name in ("torch", "transformers", "sentence_transformers", "bm25s") if not util.find_spec(name)]
+heavy = ("torch", "transformers", "sentence_transformers", "bm25s")
+absent = [name for name in heavy if not util.find_spec(name)]
 print(json.dumps({"keys": [hit.key for hit in hits], "sockets": sockets, "absent": absent}))
 """
 

@@ -16,8 +16,8 @@ import pytest
 from build_tools import assemble, make, quality, recipe_yaml, record
 from build_tools import build as builds
 from build_tools.build import build
-from build_tools.make import reference_of
 from build_tools.errors import BuildError, DataError, GateError, ModelError
+from build_tools.make import reference_of
 from build_tools.pack import pack
 from build_tools.progress import Progress
 from build_tools.recipe import Recipe

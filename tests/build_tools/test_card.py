@@ -11,8 +11,7 @@ import pytest
 from rich.console import Console
 
 import edge_runtime
-from build_tools import card, evaluate
-from build_tools import quality
+from build_tools import card, evaluate, quality
 from build_tools.errors import DataError
 from build_tools.quality import QualityCard, Row
 

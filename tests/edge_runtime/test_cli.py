@@ -18,7 +18,8 @@ from typing import Any
 import pytest
 
 import edge_runtime
-from edge_runtime import bench_options, cli
+from edge_runtime import cli
+from edge_runtime.bench import options as bench_options
 from edge_runtime.retriever import Mode
 
 ROOT = Path(__file__).parents[2]

@@ -29,7 +29,7 @@ def run(code: str, *arguments: str) -> Any:
     return json.loads(done.stdout)
 
 
-@pytest.mark.parametrize("module", ["edge_runtime", "edge_runtime.cli", "edge_runtime.bench_options"])
+@pytest.mark.parametrize("module", ["edge_runtime", "edge_runtime.cli", "edge_runtime.bench.options"])
 def test_importing_loads_nothing_heavy(module: str) -> None:
     """No engine, no index library, no network module, not even NumPy."""
     loaded = set(run(f"import json, sys, {module}; print(json.dumps(list(sys.modules)))"))

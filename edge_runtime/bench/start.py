@@ -1,6 +1,6 @@
 """How long a fresh process takes to its first answer, and how much memory answering then holds.
 
-Both are taken in new processes (see `bench_child`), so that the benchmark's own imports and arrays do not
+Both are taken in new processes (see `child`), so that the benchmark's own imports and arrays do not
 count. Measure before this process loads the engine: pages of a library that two processes map are private
 to neither.
 """
@@ -18,12 +18,12 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from edge_runtime import errors
-from edge_runtime.bench_child import Memory, Task, Verification
+from edge_runtime.bench.child import Memory, Task, Verification
 from edge_runtime.errors import Error
 
 _TIMEOUT_SECONDS = 600.0
 # The path goes last: the child finds this very package, and nothing beside it hides a standard module.
-_CODE = "import sys; sys.path.append(sys.argv[1]); from edge_runtime import bench_child; bench_child.main()"
+_CODE = "import sys; sys.path.append(sys.argv[1]); from edge_runtime.bench import child; child.main()"
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +69,7 @@ def measure(task: Task, *, times: int) -> Start:
 
 def _spawn(task: Task) -> tuple[float, Memory]:
     """Milliseconds to the first answer, and memory. CLOCK_MONOTONIC is one clock for all processes."""
-    package_parent = str(Path(__file__).resolve().parent.parent)
+    package_parent = str(Path(__file__).resolve().parents[2])
     request = json.dumps(asdict(task)).encode()
     spawned = time.monotonic_ns()
     try:

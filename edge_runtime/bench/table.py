@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from edge_runtime.bench_report import PERCENTILES, Latency, Report, samples_needed
-from edge_runtime.bench_start import Start
+from edge_runtime.bench.report import PERCENTILES, Latency, Report, samples_needed
+from edge_runtime.bench.start import Start
 from edge_runtime.device import Condition
 
 _UNKNOWN = "unknown"

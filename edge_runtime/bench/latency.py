@@ -20,19 +20,18 @@ from itertools import islice
 from typing import TYPE_CHECKING, get_args
 
 import edge_runtime
-from edge_runtime import bench_report, bench_start, device, query_file
-from edge_runtime.bench_child import Task
-from edge_runtime.bench_options import add_arguments
-from edge_runtime.bench_report import Report, Setting, from_json, to_json
-from edge_runtime.bench_start import Start
-from edge_runtime.bench_table import table
+from edge_runtime import device
+from edge_runtime.bench import queries as query_file
+from edge_runtime.bench import report as reports
+from edge_runtime.bench import start as processes
+from edge_runtime.bench.child import Task
+from edge_runtime.bench.report import Report, Setting
+from edge_runtime.bench.start import Start
 from edge_runtime.bundle import Bundle, Verification
 from edge_runtime.errors import BundleError, QueryError
 
 if TYPE_CHECKING:
     from edge_runtime.retriever import Mode, Retriever
-
-__all__ = ["Progress", "Report", "add_arguments", "from_json", "run", "run_from", "table", "to_json"]
 
 Progress = Callable[[str, int, int], object]
 """Called with what is being done, how much of it is done, and how much of it there is."""
@@ -128,25 +127,25 @@ def run_from(args: argparse.Namespace, *, progress: Progress | None = None) -> R
 def _run(plan: _Plan, progress: Progress) -> Report:
     started = datetime.now(timezone.utc).isoformat(timespec="seconds")
     machine, before = device.describe(), device.condition()
-    starts = _starts(plan, progress)  # before this process maps the engine, see `bench_start`
+    starts = _starts(plan, progress)  # before this process maps the engine, see `start`
     retriever = edge_runtime.open(plan.bundle, encoder=plan.encoder, threads=plan.threads, verify="full")
     with retriever:
         laps = _search(retriever, plan, progress)
         setting = _setting(retriever, plan)
     after = device.condition()
-    total = bench_report.summarise("total", laps.totals)
+    total = reports.summarise("total", laps.totals)
     return Report(
         started=started,
         valid=not device.throttled_between(before.throttling, after.throttling),
-        warnings=bench_report.warnings(setting, machine, before, after),
+        warnings=reports.warnings(setting, machine, before, after),
         setting=setting,
         device=machine,
         before=before,
         after=after,
-        stages=tuple(bench_report.summarise(name, times) for name, times in laps.stages.items()),
+        stages=tuple(reports.summarise(name, times) for name, times in laps.stages.items()),
         total=total,
         queries_per_second=round(len(laps.totals) / sum(laps.totals) * 1e9, 2),
-        curve=bench_report.curve(laps.totals),
+        curve=reports.curve(laps.totals),
         starts=starts,
     )
 
@@ -214,7 +213,7 @@ def _starts(plan: _Plan, progress: Progress) -> tuple[Start, ...]:
             k=plan.k,
             queries=plan.queries[:_MEMORY_QUERIES],
         )
-        starts.append(bench_start.measure(task, times=plan.cold_starts))
+        starts.append(processes.measure(task, times=plan.cold_starts))
     return tuple(starts)
 
 

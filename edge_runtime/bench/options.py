@@ -1,6 +1,6 @@
 """The benchmark's command-line arguments, defined once for ``edge-runtime bench`` and benchmarks/latency.py.
 
-Apart from `bench`, so that a program can offer them without loading the benchmark.
+Apart from `latency`, so that a program can offer them without loading the benchmark.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ MODES = ("hybrid", "dense", "lexical")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The arguments that `bench.run_from` reads: the bundle and how to measure it."""
+    """The arguments that `latency.run_from` reads: the bundle and how to measure it."""
     add = parser.add_argument
     add("bundle", metavar="BUNDLE", help="the bundle's directory")
     add(

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from edge_runtime import schema
-from edge_runtime.bench_start import Start
+from edge_runtime.bench.start import Start
 from edge_runtime.device import Condition, Device, throttled_between
 from edge_runtime.errors import Error
 
