@@ -75,8 +75,8 @@ def notes(built: Built) -> Iterator[str]:
     for parity in card.parity:
         last = curve_end(built, parity.encoder)
         yield (
-            f"{card.queries} queries. {parity.encoder}: {last.step} steps, {last.seconds / 60:.1f} minutes of "
-            "training; "
+            f"{card.queries} queries. {parity.encoder}: {last.step} steps, "
+            f"{last.seconds / 60:.1f} minutes of training; "
             f"int8 against PyTorch on {parity.texts} held-out texts: cosine mean {parity.cosine_mean:.4f}, "
             f"min {parity.cosine_min:.4f}; index recall@10 against exact float32 {card.index_recall:.4f}; "
             f"{built.transport.stat().st_size / 1e6:.1f} MB."

@@ -108,6 +108,12 @@ def _add_search(commands: Any) -> None:
     parser.add_argument(
         "--threads", type=int, default=1, metavar="N", help="engine threads a query (default: 1)"
     )
+    parser.add_argument(
+        "--verify",
+        choices=("full", "size"),
+        default="full",
+        help="hash every file first, or trust an earlier verify and compare sizes (default: full)",
+    )
     parser.set_defaults(run=_search)
 
 
@@ -170,7 +176,10 @@ def _verify(options: argparse.Namespace) -> None:
 
 def _search(options: argparse.Namespace) -> None:
     queries = [" ".join(options.query)] if options.query else _lines(sys.stdin)
-    with edge_runtime.open(options.bundle, encoder=options.encoder, threads=options.threads) as retriever:
+    opened = edge_runtime.open(
+        options.bundle, encoder=options.encoder, threads=options.threads, verify=options.verify
+    )
+    with opened as retriever:
         for query in queries:
             hits = retriever.search(query, k=options.k, mode=options.mode)
             if options.json:

@@ -71,6 +71,8 @@ class DenseIndex:
             if self._index is None:
                 raise ClosedError("the dense index has been closed; open the bundle again")
             matches = self._index.search(query, count, exact=exact, threads=1)
+            if len(matches) < count:  # a graph may not reach every vector; an exact search does
+                matches = self._index.search(query, count, exact=True, threads=1)
         if matches.keys.max(initial=0) >= self._spec.count:
             raise BundleError(f"{self._source}: has a key beyond {self._spec.count} rows; rebuild the bundle")
         return Ranking(matches.keys.astype(np.int64), 1 - matches.distances)

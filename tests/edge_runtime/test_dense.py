@@ -164,6 +164,15 @@ def test_more_than_there_are_gives_all(small: Bundle, search: Any, count: int) -
     assert np.all(np.diff(found.scores) <= 0)
 
 
+def test_a_graph_of_repeated_vectors_gives_all(tmp_path: Path) -> None:
+    """Equal vectors link to each other only, so the graph reaches a few dozen of these; the rest count too."""
+    repeated = np.repeat(quantize(units(5), SCALE), N // 5, axis=0)
+    index = DenseIndex.open(write(tmp_path, repeated), replace(SPEC, search="hnsw"))
+    found = index.search(units(5)[2], N)
+    index.close()
+    assert sorted(found.rows.tolist()) == list(range(N))
+
+
 def test_a_stored_vector_finds_itself(exact: DenseIndex) -> None:
     """With a cosine of one."""
     found = exact.search(units(N)[123], 1)
