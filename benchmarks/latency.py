@@ -11,10 +11,11 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from edge_runtime.table import table
+from plots import draw
 
 from edge_runtime.bench import latency, options
 from edge_runtime.bench.report import Report, to_json
+from edge_runtime.bench.table import table
 from edge_runtime.errors import Error
 
 INTERRUPTED = 130
@@ -24,7 +25,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Runs the benchmark; 0 when it measured, 1 with one line on stderr when it could not."""
     args = _parser().parse_args(argv)
     try:
+        _check_plot(args.png)
         report = latency.run_from(args, progress=_show if sys.stderr.isatty() else None)
+        _clear()
         _write(report, args)
     except (Error, OSError) as error:
         print(f"latency.py: {error}", file=sys.stderr)
@@ -56,24 +59,25 @@ def _write(report: Report, args: argparse.Namespace) -> None:
         if args.json is not None:
             Path(args.json).write_text(to_json(report) + "\n", "utf-8")
     if args.png is not None:
-        _plot(report, args.png)
+        draw(report, args.png)
 
 
-def _plot(report: Report, path: Path) -> None:
-    if importlib.util.find_spec("matplotlib") is None:
-        print(
-            f"latency.py: {path} not drawn, matplotlib is not installed here; "
-            "keep the --json FILE and draw it elsewhere: python benchmarks/plots.py FILE PNG",
-            file=sys.stderr,
+def _check_plot(path: Path | None) -> None:
+    """Before the minutes of measuring, not after them."""
+    if path is not None and importlib.util.find_spec("matplotlib") is None:
+        raise Error(
+            "--png: matplotlib is not installed here; give --json FILE instead "
+            "and draw that elsewhere: python benchmarks/plots.py FILE PNG"
         )
-        return
-    from plots import draw
-
-    draw(report, path)
 
 
 def _show(doing: str, done: int, total: int) -> None:
     print(f"\r\x1b[K{doing} {done}/{total}", end="\r", file=sys.stderr, flush=True)
+
+
+def _clear() -> None:
+    if sys.stderr.isatty():
+        print("\x1b[K", end="", file=sys.stderr, flush=True)
 
 
 if __name__ == "__main__":

@@ -11,28 +11,36 @@ import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
-
-from edge_runtime.bench.report import Report, from_json
+from edge_runtime.bench.report import Report, from_json, samples_needed
 from edge_runtime.errors import Error
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+_DARK, _LIGHT, _MARK = "#2a6099", "#c6d9ec", "#c0392b"
+_LOGARITHMIC_FROM = 10.0
 
 
 def draw(report: Report, path: Path) -> None:
     """Writes `report` as a PNG of 1600 x 640 pixels.
 
     Raises:
+        ModuleNotFoundError: matplotlib is not installed.
         OSError: `path` cannot be written.
     """
+    from matplotlib.figure import Figure
+
     figure = Figure(figsize=(10, 4), dpi=160, layout="constrained")
     left, right = figure.subplots(1, 2)
     _draw_stages(left, report)
     _draw_distribution(right, report)
     setting = report.setting
+    threads = f"{setting.threads} thread{'' if setting.threads == 1 else 's'}"
     title = (
         f"{setting.bundle} {setting.version}, {setting.passages:,} passages, {setting.mode}, "
-        f"{setting.encoder} on {setting.engine}, {setting.threads} thread(s)\n{report.device.board}"
+        f"{setting.encoder} on {setting.engine}, {threads}\n{report.device.board}"
     )
     figure.suptitle(title if report.valid else f"{title}: INVALID, throttled", fontsize=10)
     figure.savefig(path, format="png")
@@ -41,31 +49,40 @@ def draw(report: Report, path: Path) -> None:
 def _draw_stages(axes: Axes, report: Report) -> None:
     stages = [*report.stages, report.total]
     names = [stage.name for stage in stages]
-    axes.barh(names, [stage.p95 for stage in stages], color="#c6d9ec", label="p95")
-    axes.barh(names, [stage.p50 for stage in stages], color="#2a6099", height=0.5, label="p50")
+    axes.barh(names, [stage.p95 for stage in stages], color=_LIGHT, label="p95")
+    axes.barh(names, [stage.p50 for stage in stages], color=_DARK, height=0.5, label="p50")
     axes.invert_yaxis()
-    axes.set_xlabel("milliseconds")
+    axes.set_xlabel("milliseconds, each stage and the whole search")
     axes.legend(frameon=False)
     axes.spines[["top", "right"]].set_visible(False)
 
 
 def _draw_distribution(axes: Axes, report: Report) -> None:
-    axes.plot(report.curve, range(len(report.curve)), color="#2a6099")
     total = report.total
+    axes.plot(report.curve, range(len(report.curve)), color=_DARK)
     for percent, value in ((50, total.p50), (95, total.p95), (99, total.p99)):
-        axes.plot(value, percent, "o", color="#c0392b", markersize=4)
-        axes.annotate(
-            f"p{percent}  {value:.2f} ms",
-            (value, percent),
-            (6, -4),
-            textcoords="offset points",
-            va="top",
-            fontsize=8,
-        )
-    axes.set_xscale("log")
+        axes.plot(value, percent, "o", color=_MARK, markersize=4, label=_figure(percent, value, total.n))
+    axes.legend(frameon=False, loc="lower right", handlelength=0.5, prop={"family": "monospace", "size": 8})
+    if total.max > _LOGARITHMIC_FROM * total.p50:
+        _scale_logarithmically(axes)
     axes.set_xlabel("milliseconds, whole search")
-    axes.set_ylabel(f"% of {total.n:,} searches at most so long")
+    axes.set_ylabel(f"% of {total.n:,} searches done")
     axes.spines[["top", "right"]].set_visible(False)
+
+
+def _figure(percent: int, value: float, n: int) -> str:
+    doubt = "~" if n < samples_needed(percent) else ""
+    return f"p{percent} {doubt + format(value, '.2f'):>8} ms"
+
+
+def _scale_logarithmically(axes: Axes) -> None:
+    """Ticks at 1, 2, 5, 10 … in plain figures; matplotlib's own would read 2 x 10^0."""
+    from matplotlib.ticker import LogLocator, NullLocator, StrMethodFormatter
+
+    axes.set_xscale("log")
+    axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axes.xaxis.set_minor_locator(NullLocator())
+    axes.xaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -75,11 +92,22 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("png", type=Path, metavar="PNG", help="the picture to write")
     args = parser.parse_args(argv)
     try:
-        draw(from_json(args.report.read_text("utf-8")), args.png)
-    except (Error, OSError, UnicodeDecodeError) as error:
-        print(f"plots.py: {args.report}: {error}", file=sys.stderr)
+        draw(_read(args.report), args.png)
+    except (Error, OSError) as error:
+        print(f"plots.py: {error}", file=sys.stderr)
+        return 1
+    except ModuleNotFoundError as error:
+        package = (error.name or "matplotlib").partition(".")[0]
+        print(f"plots.py: {package} is not installed here; pip install {package}", file=sys.stderr)
         return 1
     return 0
+
+
+def _read(path: Path) -> Report:
+    try:
+        return from_json(path.read_bytes().decode("utf-8"))
+    except (Error, UnicodeDecodeError) as error:
+        raise Error(f"{path}: {error}") from None
 
 
 if __name__ == "__main__":

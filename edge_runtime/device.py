@@ -122,7 +122,7 @@ class Condition:
 
 
 def describe(root: Path = ROOT) -> Device:
-    """The machine whose file system is `root`; versions and page size are always this process's."""
+    """The machine whose file system is `root`; architecture, page size and versions are this process's."""
     cores = _cores(root)
     return Device(
         board=_board(root),

@@ -2,7 +2,8 @@
 
 Modules, public classes, functions, methods and properties that have a docstring, each once, under the
 name that programs use: ``os.path.join`` rather than ``posixpath.join``, ``os.mkdir`` rather than
-``posix.mkdir``, ``json.JSONDecoder`` rather than ``json.decoder.JSONDecoder``.
+``posix.mkdir``, ``json.JSONDecoder`` rather than ``json.decoder.JSONDecoder``. The text is the
+docstring; kind, module and signature are metadata.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from pathlib import Path
 from build_tools.corpus import python_native, python_source
 from build_tools.corpus.document import Document
 from build_tools.corpus.problems import Record
-from build_tools.corpus.python_source import Definition, Kind, Module
+from build_tools.corpus.python_source import Definition, Module
 from build_tools.recipe import CorpusSpec
 
 _LEFT_OUT_NAMES = (
@@ -88,11 +89,13 @@ class _Library:
         """One document a public module that has a docstring."""
         for name, module in self._modules.items():
             if (title := _public_module(name)) and module.doc:
-                yield _document(title, "module", title, module.doc, f"{module.path}:1")
+                about = {"kind": "module", "module": title}
+                yield Document(title, title, module.doc, about, f"{module.path}:1")
         for name in sorted(sys.stdlib_module_names - self._modules.keys()):
             native = python_native.load(name) if _public_module(name) else None
             if native is not None and python_native.doc(native):
-                yield _document(name, "module", name, python_native.doc(native), f"C module {name}")
+                about = {"kind": "module", "module": name}
+                yield Document(name, name, python_native.doc(native), about, f"C module {name}")
 
     def object_documents(self) -> Iterator[Document]:
         """One document an object, under the best of its names."""
@@ -236,15 +239,8 @@ def _described(module: str, title: str, entity: _Entity) -> Iterator[Document]:
         )
         origin = f"C module {module}"
     if doc:
-        yield _document(title, kind, module, _with_signature(title, kind, signature, doc), origin)
-
-
-def _with_signature(title: str, kind: Kind, signature: str, doc: str) -> str:
-    name = title.rpartition(".")[2]
-    if not signature or doc.startswith(f"{name}("):
-        return doc
-    return f"{'class ' if kind == 'class' else ''}{name}{signature}\n\n{doc}"
-
-
-def _document(title: str, kind: Kind, module: str, text: str, origin: str) -> Document:
-    return Document(title, title, text, {"kind": kind, "module": module}, origin)
+        about = {"kind": kind, "module": module}
+        if signature:
+            about["signature"] = f"{title.rpartition('.')[2]}{signature}"
+        # The signature stays out of the text: argument names drown the sentence that says what it is for.
+        yield Document(title, title, doc, about, origin)

@@ -29,6 +29,7 @@ from edge_runtime.bench.report import Report, Setting
 from edge_runtime.bench.start import Start
 from edge_runtime.bundle import Bundle, Verification
 from edge_runtime.errors import BundleError, QueryError
+from edge_runtime.schema import shown
 
 if TYPE_CHECKING:
     from edge_runtime.retriever import Mode, Retriever
@@ -250,13 +251,13 @@ def _golden(bundle_path: str | os.PathLike[str]) -> tuple[str, ...]:
 
 def _checked(queries: Sequence[str]) -> tuple[str, ...]:
     if isinstance(queries, str) or not queries:
-        raise QueryError(f"queries: expected a list of at least one; found {queries!r}")
+        raise QueryError(f"queries: expected a list of at least one; found {shown(queries)}")
     return tuple(queries)
 
 
 def _check_count(name: str, value: int, *, least: int) -> None:
     if isinstance(value, bool) or not isinstance(value, int) or value < least:
-        raise QueryError(f"{name}: expected a whole number from {least}; found {value!r}")
+        raise QueryError(f"{name}: expected a whole number from {least}; found {shown(value)}")
 
 
 def _no_progress(_doing: str, _done: int, _total: int) -> None:

@@ -15,6 +15,8 @@ from edge_runtime.errors import Error
 
 PERCENTILES = (50, 90, 95, 99)
 
+CURVE_POINTS = 101
+
 SAMPLES_BEYOND = 10
 """A percentile counts as supported when at least so many samples are expected beyond it."""
 
@@ -87,6 +89,10 @@ class Report:
     curve: tuple[float, ...]
     starts: tuple[Start, ...]
 
+    def __post_init__(self) -> None:
+        if len(self.curve) != CURVE_POINTS:
+            raise schema.SchemaError(("curve",), f"expected {CURVE_POINTS} figures; found {len(self.curve)}")
+
 
 def samples_needed(percentile: int) -> int:
     """The smallest sample that leaves `SAMPLES_BEYOND` beyond a percentile: 20, 100, 200, 1000."""
@@ -111,7 +117,7 @@ def summarise(name: str, nanoseconds: Sequence[int]) -> Latency:
 
 def curve(nanoseconds: Sequence[int]) -> tuple[float, ...]:
     """The 101 percentiles from the minimum to the maximum, in milliseconds."""
-    values = np.percentile(np.asarray(nanoseconds, np.float64) / 1e6, np.arange(101))
+    values = np.percentile(np.asarray(nanoseconds, np.float64) / 1e6, np.arange(CURVE_POINTS))
     return tuple(_round(value) for value in values)
 
 
@@ -152,8 +158,8 @@ def _sample(setting: Setting) -> str | None:
     weak = [percentile for percentile in PERCENTILES if setting.n < samples_needed(percentile)]
     if not weak:
         return None
-    names = ", ".join(f"p{percentile} {samples_needed(percentile)}" for percentile in weak)
-    return f"too small a sample: {setting.n} searches; needed for {names} (figures marked ~)"
+    needs = ", ".join(f"p{percentile} needs {samples_needed(percentile)}" for percentile in weak)
+    return f"too small a sample: {setting.n} searches, but {needs} (figures marked ~)"
 
 
 def _load(device: Device, before: Condition) -> str | None:

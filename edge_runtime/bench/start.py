@@ -22,8 +22,9 @@ from edge_runtime.bench.child import Memory, Task, Verification
 from edge_runtime.errors import Error
 
 _TIMEOUT_SECONDS = 600.0
-# The path goes last: the child finds this very package, and nothing beside it hides a standard module.
-_CODE = "import sys; sys.path.append(sys.argv[1]); from edge_runtime.bench import child; child.main()"
+# In place of the working directory, which -c would search first: the child finds this very package, and no
+# file that happens to lie there hides a module.
+_CODE = "import sys; sys.path[0] = sys.argv[1]; from edge_runtime.bench import child; child.main()"
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,9 +83,10 @@ def _spawn(task: Task) -> tuple[float, Memory]:
         )
     except subprocess.TimeoutExpired:
         raise Error(f"{task.bundle}: no answer from a new process in {_TIMEOUT_SECONDS:.0f} s") from None
-    if done.returncode != 0:
+    lines = done.stdout.splitlines()
+    if done.returncode != 0 or not lines:
         raise Error(f"{task.bundle}: a new process {_ending(done.returncode)}{_last_line(done.stderr)}")
-    report = json.loads(done.stdout.splitlines()[-1])
+    report = json.loads(lines[-1])
     if "error" in report:
         raise getattr(errors, report["error"], Error)(report["message"])
     return (report["answered"] - spawned) / 1e6, Memory(**report["memory"])

@@ -21,6 +21,7 @@ def table(report: Report) -> str:
 def _header(report: Report) -> list[str]:
     setting, device = report.setting, report.device
     size = f"{setting.documents:,} documents, {setting.passages:,} passages, {_megabytes(setting.bytes)}"
+    board = ", ".join(dict.fromkeys((device.board, device.machine)))
     cores = device.cores or "?"
     clock = f"governor {device.governor or _UNKNOWN}"
     page = f"{device.page_bytes // 1024} KiB" if device.page_bytes else _UNKNOWN
@@ -33,10 +34,7 @@ def _header(report: Report) -> list[str]:
             f"{setting.mode}, k {setting.k}, {setting.search} index, {_plural(setting.threads, 'thread')}",
         ),
         ("encoder", f"{setting.encoder} on {setting.engine}"),
-        (
-            "board",
-            f"{device.board}, {device.machine}, {_megabytes(device.memory_bytes)} of memory, pages of {page}",
-        ),
+        ("board", f"{board}, {_megabytes(device.memory_bytes)} of memory, pages of {page}"),
         ("cpu", f"{cores} x {device.cpu or _UNKNOWN}, {clock}"),
         ("features", " ".join(device.features) or _UNKNOWN),
         ("system", f"{device.os or _UNKNOWN}, kernel {device.kernel}, {device.python}"),
@@ -78,7 +76,7 @@ def _latency(latency: Latency) -> list[str]:
 def _starts(report: Report) -> list[str]:
     if not report.starts:
         return []
-    times = [["process start to first answer, ms", "n", "median", "min", "max"]]
+    times = [["process start to first answer, files cached, ms", "n", "median", "min", "max"]]
     times += [
         [_CHECKS[s.verify], str(s.n), *(f"{t:.1f}" for t in (s.median, s.min, s.max))] for s in report.starts
     ]

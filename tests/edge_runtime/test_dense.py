@@ -165,7 +165,7 @@ def test_more_than_there_are_gives_all(small: Bundle, search: Any, count: int) -
 
 
 def test_a_graph_of_repeated_vectors_gives_all(tmp_path: Path) -> None:
-    """Equal vectors link to each other only, so the graph reaches a few dozen of these; the rest count too."""
+    """Equal vectors link to each other only, so the graph reaches few of these; the rest count too."""
     repeated = np.repeat(quantize(units(5), SCALE), N // 5, axis=0)
     index = DenseIndex.open(write(tmp_path, repeated), replace(SPEC, search="hnsw"))
     found = index.search(units(5)[2], N)
