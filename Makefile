@@ -24,16 +24,16 @@ help:
 demo: $(VENV)/.build
 	$(BIN)/edge-build build bundles/python-library.yaml
 	@printf '%s\n' \
-	    "remove a directory and everything in it" \
+	    "delete a whole directory tree" \
 	    "parse a date out of a string" \
-	    "count how often each item occurs" \
 	    "run another program and capture its output" \
-	    "wait until several threads have finished" \
+	    "wait until a thread has finished" \
+	    "find files by wildcard pattern" \
 	    "compress a file" \
 	  | $(BIN)/edge-runtime search $(BUNDLE) -k 3
 
 test: $(VENV)/.dev
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --cov --cov-report=term:skip-covered
 
 check: $(VENV)/.dev
 	$(BIN)/ruff format --check .

@@ -187,21 +187,22 @@ def test_without_the_build_extra(recipe_file: Path, module: str) -> None:
 
 
 def test_evaluate(bundle: Path, judged: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """All rows, on the queries that have an answer."""
+    """All rows, on every judged query; one of the three has no answer, so two thirds are found."""
     assert cli.main(["evaluate", str(bundle), "--data", str(judged), "--json"]) == 0
     measured = json.loads(capsys.readouterr().out)
-    assert (measured["basis"], measured["queries"]) == ("labels", 2)
+    assert (measured["basis"], measured["queries"]) == ("labels", 3)
     systems = [row["system"] for row in measured["rows"]]
     assert systems[:2] == ["BM25", "teacher, exact float32"]
     assert systems[2:] == [f"layers2, {what}" for what in ("exact float32", "int8", "int8, index", "hybrid")]
-    assert all(0 <= row["ndcg_10"] <= 1 and row["recall_100"] == 1 for row in measured["rows"][1:])
+    assert all(0 <= row["ndcg_10"] <= 1 for row in measured["rows"])
+    assert {row["recall_100"] for row in measured["rows"][1:]} == {0.6667}
 
 
 def test_evaluate_a_bundle_alone(bundle_copy: Path, judged: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Without its build folder the bundle's own rows are left, and stderr says what is not."""
     assert cli.main(["evaluate", str(bundle_copy), "--data", str(judged)]) == 0
     captured = capsys.readouterr()
-    assert "Quality on 2 judged queries" in captured.out
+    assert "Quality on 3 judged queries" in captured.out
     assert "layers2, int8, index" in captured.out
     assert "exact float32" not in captured.out
     assert "no build folder beside the bundle" in captured.err

@@ -270,6 +270,8 @@ def test_ctrl_c_is_status_130(bundle: Path) -> None:
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         cwd=ROOT,
+        # A shell's background job ignores Ctrl-C, and what it starts inherits that: tests may run there.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
     )
     assert process.stdin is not None
     assert process.stdout is not None
