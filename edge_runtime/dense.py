@@ -39,7 +39,7 @@ class DenseIndex:
         Raises:
             CompatibilityError: usearch cannot view the file, or it is not what the manifest says.
         """
-        # Not at the top: usearch 2.26.3 to 2.26.6 crash the process when onnxruntime is imported after them,
+        # Not at the top: usearch 2.26.3 and 2.26.6 crash the process when onnxruntime is imported after them,
         # so the encoder is loaded first (see `Retriever.load`).
         from usearch.index import Index
 
