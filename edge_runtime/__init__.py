@@ -23,6 +23,7 @@ from edge_runtime.errors import (
     IntegrityError,
     ManifestError,
     QueryError,
+    StateError,
 )
 from edge_runtime.version import __version__
 
@@ -43,6 +44,7 @@ __all__ = [
     "ManifestError",
     "QueryError",
     "Retriever",
+    "StateError",
     "__version__",
     "open",
 ]
@@ -66,7 +68,8 @@ def open(  # noqa: A001 (edge_runtime.open reads as gzip.open does)
 
     Args:
         bundle: the directory.
-        encoder: the id of the query encoder to use; the bundle's first when None.
+        encoder: the id of the query encoder to use. ``"auto"``, or None, is the one that
+            ``edge-runtime calibrate`` chose on this device; the bundle's first where none was.
         threads: compute threads of the engine, a query. One is best on small boards.
         verify: ``"full"`` hashes every file first; ``"size"`` starts faster and trusts an earlier full check.
 
@@ -75,12 +78,14 @@ def open(  # noqa: A001 (edge_runtime.open reads as gzip.open does)
         EngineError: the encoder's engine is not installed or refuses it.
         QueryError: an argument that cannot be used, such as an encoder that the bundle does not have.
     """
+    from edge_runtime import choice
     from edge_runtime.bundle import Bundle
     from edge_runtime.retriever import Retriever
 
     opened = Bundle.open(bundle, verify=verify)
     try:
-        return Retriever.load(opened, encoder=encoder, threads=threads)
+        resolved = choice.resolve(opened.manifest, opened.root, encoder)
+        return Retriever.load(opened, encoder=resolved, threads=threads)
     except BaseException:
         opened.close()
         raise

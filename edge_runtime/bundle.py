@@ -109,6 +109,19 @@ def read_manifest(directory: str | os.PathLike[str]) -> Manifest:
     return manifests.read(root / manifests.FILENAME)
 
 
+def digest(directory: Path) -> str:
+    """The sha256 of the manifest, which has the sha256 of every other file: equal for equal bundles only.
+
+    Raises:
+        BundleError: no such file, or it cannot be read.
+    """
+    path = directory / manifests.FILENAME
+    try:
+        return sha256(path)
+    except OSError as error:
+        raise BundleError(f"{path}: cannot be read ({error.strerror})") from None
+
+
 def check_files(root: Path, manifest: Manifest, *, verify: Verification) -> None:
     """Compares the directory with the manifest: links, sizes and, when `verify` is "full", hashes.
 

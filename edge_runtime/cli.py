@@ -1,4 +1,4 @@
-"""edge-runtime: look into a bundle, verify it, ask it questions, measure it."""
+"""edge-runtime: look into a bundle, verify it, ask it questions, measure it, fit it to the device."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import re
 import sys
 import textwrap
 from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import edge_runtime
@@ -19,7 +20,8 @@ from edge_runtime.bench import options as bench_options
 from edge_runtime.errors import Error
 
 if TYPE_CHECKING:
-    from edge_runtime.manifest import Manifest
+    from edge_runtime.choice import Choice
+    from edge_runtime.manifest import EncoderSpec, Manifest
     from edge_runtime.retriever import Hit
 
 FAILED, INTERRUPTED = 1, 130
@@ -81,6 +83,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_verify(commands)
     _add_search(commands)
     _add_bench(commands)
+    _add_calibrate(commands)
     return parser
 
 
@@ -104,7 +107,7 @@ def _add_search(commands: Any) -> None:
     parser.add_argument(
         "--mode", choices=bench_options.MODES, default="hybrid", help="how to search (default: hybrid)"
     )
-    parser.add_argument("--encoder", metavar="ID", help="which encoder to use (default: the bundle's first)")
+    parser.add_argument("--encoder", metavar="ID", help=bench_options.ENCODER_HELP)
     parser.add_argument(
         "--threads", type=int, default=1, metavar="N", help="engine threads a query (default: 1)"
     )
@@ -124,6 +127,28 @@ def _add_bench(commands: Any) -> None:
     parser.set_defaults(run=_bench)
 
 
+def _add_calibrate(commands: Any) -> None:
+    summary = "measure every encoder on this device; from then on the best within the budget is used"
+    parser = commands.add_parser("calibrate", help=summary)
+    _add_common(parser)
+    parser.add_argument(
+        "--budget-ms",
+        type=float,
+        default=bench_options.BUDGET_MS,
+        metavar="MS",
+        help="for the median search, words and meaning together (default: %(default)g)",
+    )
+    bench_options.add_queries(parser)
+    parser.add_argument(
+        "-n",
+        type=int,
+        default=bench_options.CALIBRATION_SEARCHES,
+        metavar="N",
+        help="searches to measure, an encoder (default: %(default)s)",
+    )
+    parser.set_defaults(run=_calibrate)
+
+
 def _add_common(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("bundle", metavar="BUNDLE", help="a bundle's directory")
     _add_json(parser)
@@ -134,21 +159,25 @@ def _add_json(parser: argparse.ArgumentParser) -> None:
 
 
 def _info(options: argparse.Namespace) -> None:
+    from edge_runtime import choice
     from edge_runtime.bundle import read_manifest
 
     manifest = read_manifest(options.bundle)
+    chosen = choice.automatic(manifest, Path(options.bundle))
     if options.json:
-        print(_to_json(schema.encode(manifest)))
+        auto = {"encoder": chosen.encoder, "calibrated": bool(chosen.calibration), "reason": chosen.reason}
+        print(_to_json({"auto": auto, **schema.encode_fields(manifest)}))
         return
-    for name, value in _facts(manifest):
+    for name, value in _facts(manifest, chosen):
         print(f"{name:<10} {_printable(value)}")
 
 
-def _facts(manifest: Manifest) -> Iterator[tuple[str, str]]:
+def _facts(manifest: Manifest, chosen: Choice) -> Iterator[tuple[str, str]]:
     yield "bundle", f"{manifest.name} {manifest.version}, made {manifest.created}"
     yield "documents", f"{manifest.documents.documents:,} in {manifest.documents.passages:,} passages"
     for spec in manifest.encoders:
-        yield "encoder", f"{spec.id}: {spec.kind}, {spec.layers} layers, {spec.ndim} dimensions"
+        yield "encoder", "; ".join([f"{spec.id}: {_shape(spec)}", *_worth(spec)])
+    yield "auto", f"{chosen.encoder}: {chosen.reason}"
     index = manifest.index
     yield "index", f"{index.search}, {index.dtype}, {index.count:,} vectors"
     yield "words", f"BM25, {manifest.lexical.terms:,} terms, stemmer {manifest.lexical.stemmer}"
@@ -157,6 +186,21 @@ def _facts(manifest: Manifest) -> Iterator[tuple[str, str]]:
     total = sum(entry.size for entry in manifest.files)
     yield "size", f"{total / 1e6:.1f} MB in {len(manifest.files)} files"
     yield "hashes", "not checked; edge-runtime verify checks them"
+
+
+def _shape(spec: EncoderSpec) -> str:
+    layers = f", {spec.layers} layers" if spec.layers else ""
+    return f"{spec.kind}{layers}, {spec.ndim} dimensions"
+
+
+def _worth(spec: EncoderSpec) -> Iterator[str]:
+    quality, cost = spec.quality, spec.cost
+    if quality:
+        kept = "" if quality.retention is None else f", {quality.retention:.1%} of the teacher's"
+        basis = "judged queries" if quality.basis == "labels" else "agreement with the teacher"
+        yield f"nDCG@10 {quality.ndcg_10:.4f}{kept} ({basis})"
+    if cost:
+        yield f"{cost.bytes / 1e6:.1f} MB, {cost.macs / 1e6:,.2f} million multiply-adds for 16 tokens"
 
 
 def _verify(options: argparse.Namespace) -> None:
@@ -201,6 +245,29 @@ def _bench(options: argparse.Namespace) -> None:
 
     report = run_from(options)
     print(to_json(report) if options.json else table(report))
+
+
+def _calibrate(options: argparse.Namespace) -> None:
+    from edge_runtime.bench import queries
+    from edge_runtime.calibrate import calibrate, table
+
+    outcome = calibrate(
+        options.bundle,
+        budget_ms=options.budget_ms,
+        queries=None if options.queries is None else queries.read(options.queries),
+        n=options.n,
+        progress=_tell,
+    )
+    if options.json:
+        print(_to_json(schema.encode(outcome)))
+    else:
+        print("\n".join(_printable(line) for line in table(outcome).splitlines()))
+
+
+def _tell(doing: str, done: int, total: int) -> None:
+    """To whoever waits at a terminal; minutes may pass on a small board."""
+    if sys.stderr.isatty():
+        print(f"{doing} ({done + 1} of {total})", file=sys.stderr)
 
 
 def _render(query: str, hits: Sequence[Hit]) -> str:

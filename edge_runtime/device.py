@@ -12,54 +12,19 @@ import platform
 import re
 import shutil
 import subprocess
-from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 
-import edge_runtime
+from edge_runtime import cpu
+from edge_runtime.cpu import fields
+from edge_runtime.version import __version__
 
 ROOT = Path("/")
 
 PACKAGES = ("numpy", "usearch", "tokenizers", "PyYAML", "onnxruntime", "ai-edge-litert")
 """Distributions whose versions change speed or results; reported where installed."""
-
-FEATURES = (
-    *("asimd", "asimdhp", "asimddp", "i8mm", "bf16", "sve", "sve2"),
-    *(
-        "sse4_1",
-        "avx2",
-        "f16c",
-        "avx_vnni",
-        "avx512f",
-        "avx512_vnni",
-        "avx512_bf16",
-        "avx512_fp16",
-        "amx_int8",
-    ),
-)
-"""The instruction sets that choose kernels in ONNX Runtime, LiteRT and usearch, in the kernel's spelling."""
-
-# Implementer and part of the MIDR register: Linux, arch/arm64/include/asm/cputype.h.
-_ARM_CORES = {
-    ("0x41", "0xd03"): "Cortex-A53",
-    ("0x41", "0xd04"): "Cortex-A35",
-    ("0x41", "0xd05"): "Cortex-A55",
-    ("0x41", "0xd07"): "Cortex-A57",
-    ("0x41", "0xd08"): "Cortex-A72",
-    ("0x41", "0xd09"): "Cortex-A73",
-    ("0x41", "0xd0a"): "Cortex-A75",
-    ("0x41", "0xd0b"): "Cortex-A76",
-    ("0x41", "0xd0c"): "Neoverse-N1",
-    ("0x41", "0xd0d"): "Cortex-A77",
-    ("0x41", "0xd40"): "Neoverse-V1",
-    ("0x41", "0xd41"): "Cortex-A78",
-    ("0x41", "0xd42"): "Cortex-A78AE",
-    ("0x41", "0xd49"): "Neoverse-N2",
-    ("0x4e", "0x003"): "NVIDIA Denver 2",
-    ("0x4e", "0x004"): "NVIDIA Carmel",
-}
 
 # https://www.raspberrypi.com/documentation/computers/os.html#get_throttled; 16 bits higher: since boot.
 _THROTTLE_BITS = ("under-voltage", "frequency capped", "throttled", "soft temperature limit")
@@ -76,7 +41,7 @@ class Device:
     Attributes:
         board: the device tree's model, else the vendor and product of the firmware, else the architecture.
         cpu: the core's name; the kinds and their counts where they differ.
-        features: those of `FEATURES` that every core has.
+        features: those of `cpu.FEATURES` that every core has.
         governor: how the clock is chosen; several, comma-separated, where cores differ.
         memory_bytes: all of the machine's RAM that the kernel manages.
         versions: this package's and those of `PACKAGES` that are installed.
@@ -123,13 +88,13 @@ class Condition:
 
 def describe(root: Path = ROOT) -> Device:
     """The machine whose file system is `root`; architecture, page size and versions are this process's."""
-    cores = _cores(root)
+    processor = cpu.describe(root)
     return Device(
         board=_board(root),
         machine=platform.machine(),
-        cpu=_cpu(cores),
-        features=_features(cores),
-        cores=len(cores) or None,
+        cpu=processor.name,
+        features=processor.features,
+        cores=processor.cores,
         page_bytes=_page_bytes(),
         governor=_governor(root),
         memory_bytes=_meminfo(root, "MemTotal"),
@@ -196,39 +161,6 @@ def _board(root: Path) -> str:
     return " ".join(part for part in firmware if part) or platform.machine()
 
 
-def _cores(root: Path) -> list[dict[str, str]]:
-    """The blocks of /proc/cpuinfo that describe a core; ARM kernels add one about the board."""
-    blocks = re.split(r"\n\s*\n", _text(root / "proc/cpuinfo") or "")
-    parsed = (_fields(block) for block in blocks)
-    return [fields for fields in parsed if "processor" in fields]
-
-
-def _fields(text: str) -> dict[str, str]:
-    pairs = (line.partition(":") for line in text.splitlines())
-    return {name.strip(): value.strip() for name, colon, value in pairs if colon}
-
-
-def _cpu(cores: Sequence[Mapping[str, str]]) -> str | None:
-    kinds = Counter(name for core in cores if (name := _core_name(core)))
-    if len(kinds) == 1:
-        return next(iter(kinds))
-    return " + ".join(f"{count} x {name}" for name, count in kinds.items()) or None
-
-
-def _core_name(core: Mapping[str, str]) -> str | None:
-    part = core.get("CPU part")
-    if part is None:
-        return core.get("model name") or core.get("uarch")
-    implementer = core.get("CPU implementer", "?")
-    return _ARM_CORES.get((implementer, part), f"implementer {implementer} part {part}")
-
-
-def _features(cores: Sequence[Mapping[str, str]]) -> tuple[str, ...]:
-    sets = [set((core.get("Features") or core.get("flags") or "").split()) for core in cores]
-    common = set.intersection(*sets) if sets else set()
-    return tuple(name for name in FEATURES if name in common)
-
-
 def _page_bytes() -> int | None:
     try:
         return os.sysconf("SC_PAGE_SIZE")
@@ -256,7 +188,7 @@ def _load(root: Path) -> float | None:
 
 
 def _meminfo(root: Path, name: str) -> int | None:
-    match = re.fullmatch(r"([0-9]+) kB", _fields(_text(root / "proc/meminfo") or "").get(name, ""))
+    match = re.fullmatch(r"([0-9]+) kB", fields(_text(root / "proc/meminfo") or "").get(name, ""))
     return int(match[1]) * 1024 if match else None
 
 
@@ -266,7 +198,7 @@ def _os_name(root: Path) -> str | None:
 
 
 def _versions() -> dict[str, str]:
-    found = {"edge-runtime": edge_runtime.__version__}
+    found = {"edge-runtime": __version__}
     for name in PACKAGES:
         try:
             found[name] = metadata.version(name)

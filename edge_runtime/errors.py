@@ -7,6 +7,7 @@
     │   └── CompatibilityError    sound, but made for another runtime, engine or library version
     ├── EngineError             the inference engine is not installed or cannot run the encoder
     ├── QueryError              the caller's query or argument cannot be used (also a ValueError)
+    ├── StateError              what the device keeps about its bundles cannot be read or written
     └── ClosedError             the retriever has been closed
 
 Each message names the file or argument, what was expected, what was found and what to do next.
@@ -41,6 +42,10 @@ class EngineError(Error):
 
 class QueryError(Error, ValueError):
     """The query, or another argument of the caller, cannot be used."""
+
+
+class StateError(Error):
+    """What the device keeps about its bundles, such as a calibration, cannot be read or written."""
 
 
 class ClosedError(Error):

@@ -19,14 +19,16 @@ import yaml
 from edge_runtime import compatibility, schema, strict_yaml
 from edge_runtime.compatibility import FORMAT as FORMAT
 from edge_runtime.compatibility import VERSION_PATTERN as VERSION_PATTERN
+from edge_runtime.encoder_spec import NAME_PATTERN as NAME_PATTERN
+from edge_runtime.encoder_spec import EncoderCost as EncoderCost
+from edge_runtime.encoder_spec import EncoderQuality as EncoderQuality
+from edge_runtime.encoder_spec import EncoderSpec as EncoderSpec
 from edge_runtime.errors import ManifestError, QueryError
+from edge_runtime.schema import require, require_match, require_positive
 
 FILENAME = "manifest.yaml"
 SIGNATURE = "manifest.yaml.minisig"
 MAX_BYTES = 1 << 20
-
-NAME_PATTERN = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
-"""Names of bundles and encoders; each is also a file name."""
 
 _CREATED = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
@@ -42,27 +44,8 @@ class FileEntry:
 
     def __post_init__(self) -> None:
         check_member_path(self.path)
-        _require(self.size >= 0, "size", f"expected 0 or more; found {self.size}")
-        _require_match(_SHA256, self.sha256, "sha256", "64 lower-case hexadecimal digits")
-
-
-@dataclass(frozen=True, slots=True)
-class EncoderSpec:
-    """A query encoder: text to one unit vector in the space of the document vectors."""
-
-    id: str
-    kind: Literal["onnx"]
-    path: str
-    tokenizer: str
-    ndim: int
-    max_tokens: int
-    prompt: str
-    layers: int
-    writer: Mapping[str, str]
-
-    def __post_init__(self) -> None:
-        _require_match(NAME_PATTERN, self.id, "id", "lower-case letters, digits, '.', '_' and '-'")
-        _require_positive(self, "ndim", "max_tokens")
+        require(self.size >= 0, "size", f"expected 0 or more; found {self.size}")
+        require_match(_SHA256, self.sha256, "sha256", "64 lower-case hexadecimal digits")
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +66,7 @@ class IndexSpec:
     writer: Mapping[str, str]
 
     def __post_init__(self) -> None:
-        _require_positive(self, "ndim", "count", "scale", "expansion")
+        require_positive(self, "ndim", "count", "scale", "expansion")
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,8 +83,8 @@ class LexicalSpec:
     writer: Mapping[str, str]
 
     def __post_init__(self) -> None:
-        _require_positive(self, "count")
-        _require(self.terms >= 0, "terms", f"expected 0 or more; found {self.terms}")
+        require_positive(self, "count")
+        require(self.terms >= 0, "terms", f"expected 0 or more; found {self.terms}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,9 +101,9 @@ class DocumentsSpec:
     writer: Mapping[str, str]
 
     def __post_init__(self) -> None:
-        _require_positive(self, "passages", "documents")
+        require_positive(self, "passages", "documents")
         fits = self.documents <= self.passages
-        _require(
+        require(
             fits, "documents", f"{self.documents} in {self.passages} passages; expected one each at least"
         )
 
@@ -134,7 +117,7 @@ class FusionSpec:
     depth: int = 100
 
     def __post_init__(self) -> None:
-        _require_positive(self, "k", "depth")
+        require_positive(self, "k", "depth")
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,7 +135,7 @@ class Compatible:
     runtime: str
 
     def __post_init__(self) -> None:
-        _require_match(VERSION_PATTERN, self.runtime, "runtime", "a version such as 0.1.0")
+        require_match(VERSION_PATTERN, self.runtime, "runtime", "a version such as 0.1.0")
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,10 +158,10 @@ class Manifest:
     files: tuple[FileEntry, ...]
 
     def __post_init__(self) -> None:
-        _require_match(NAME_PATTERN, self.name, "name", "lower-case letters, digits, '.', '_' and '-'")
-        _require_match(VERSION_PATTERN, self.version, "version", "three numbers such as 1.0.0")
-        _require_match(_CREATED, self.created, "created", "a UTC time such as 2026-01-31T12:00:00Z")
-        _require(len(self.encoders) > 0, "encoders", "expected at least one encoder; found none")
+        require_match(NAME_PATTERN, self.name, "name", "lower-case letters, digits, '.', '_' and '-'")
+        require_match(VERSION_PATTERN, self.version, "version", "three numbers such as 1.0.0")
+        require_match(_CREATED, self.created, "created", "a UTC time such as 2026-01-31T12:00:00Z")
+        require(len(self.encoders) > 0, "encoders", "expected at least one encoder; found none")
         self._check_files()
         self._check_counts()
 
@@ -208,23 +191,23 @@ class Manifest:
     def _check_files(self) -> None:
         paths = Counter(entry.path for entry in self.files)
         twice = [path for path, times in paths.items() if times > 1]
-        _require(not twice, "files", f"listed more than once: {', '.join(twice)}")
+        require(not twice, "files", f"listed more than once: {', '.join(twice)}")
         needed = [self.index.path, self.documents.path, self.documents.owners, self.golden, self.quality]
         for spec in self.encoders:
-            needed += [spec.path, spec.tokenizer]
+            needed += [*spec.members, spec.tokenizer]
         missing = [path for path in needed if path not in paths]
-        _require(not missing, "files", f"not listed although used: {', '.join(map(schema.shown, missing))}")
+        require(not missing, "files", f"not listed although used: {', '.join(map(schema.shown, missing))}")
         inside = any(path.startswith(f"{self.lexical.path}/") for path in paths)
-        _require(inside, "files", f"nothing listed under {schema.shown(self.lexical.path)}")
+        require(inside, "files", f"nothing listed under {schema.shown(self.lexical.path)}")
 
     def _check_counts(self) -> None:
         ids = [spec.id for spec in self.encoders]
-        _require(len(ids) == len(set(ids)), "encoders", f"the same id twice: {', '.join(ids)}")
+        require(len(ids) == len(set(ids)), "encoders", f"the same id twice: {', '.join(ids)}")
         for spec in self.encoders:
             same = spec.ndim == self.index.ndim
-            _require(same, "encoders", f"{spec.id}: {spec.ndim} dimensions; index has {self.index.ndim}")
+            require(same, "encoders", f"{spec.id}: {spec.ndim} dimensions; index has {self.index.ndim}")
         counts = {self.index.count, self.lexical.count, self.documents.passages}
-        _require(
+        require(
             len(counts) == 1, "index", f"index, lexical and documents differ in passages: {sorted(counts)}"
         )
 
@@ -279,18 +262,3 @@ def dump(manifest: Manifest) -> bytes:
     """The bytes of manifest.yaml: keys in the order of the specification, escapes for what is not ASCII."""
     # Not allow_unicode: U+0085 and its like would be written as line breaks and read back as blanks.
     return yaml.safe_dump(schema.encode(manifest), sort_keys=False, width=100).encode()
-
-
-def _require(condition: bool, field: str, problem: str) -> None:
-    if not condition:
-        raise schema.SchemaError((field,), problem)
-
-
-def _require_match(pattern: re.Pattern[str], value: str, field: str, expected: str) -> None:
-    _require(bool(pattern.fullmatch(value)), field, f"expected {expected}; found {schema.shown(value)}")
-
-
-def _require_positive(spec: object, *fields: str) -> None:
-    for field in fields:
-        value = getattr(spec, field)
-        _require(value > 0, field, f"expected more than 0; found {value}")

@@ -96,7 +96,7 @@ class Retriever:
 
     @classmethod
     def load(cls, bundle: Bundle, *, encoder: str | None = None, threads: int = 1) -> Retriever:
-        """Loads every part of a verified bundle; `encoder` is an id, the first one when None.
+        """Loads every part of a verified bundle; `encoder` is an id (not "auto"), the first when None.
 
         Raises:
             BundleError: a part cannot be used.

@@ -58,8 +58,7 @@ def encode(value: object) -> object:
     A field that is None is left out when that is its default, and written as None otherwise.
     """
     if dataclasses.is_dataclass(value):
-        fields = ((field, getattr(value, field.name)) for field in dataclasses.fields(value))
-        return {f.name: encode(item) for f, item in fields if item is not None or f.default is not None}
+        return encode_fields(value)
     if isinstance(value, Mapping):
         return {key: encode(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
@@ -67,11 +66,39 @@ def encode(value: object) -> object:
     return value
 
 
+def encode_fields(value: Any) -> dict[str, object]:
+    """`encode` for what is known to be a dataclass."""
+    fields = ((field, getattr(value, field.name)) for field in dataclasses.fields(value))
+    return {f.name: encode(item) for f, item in fields if item is not None or f.default is not None}
+
+
 @cache
 def field_types(kind: Any) -> Mapping[str, Any]:
     """The fields of the dataclass `kind` in order, each with its resolved annotation."""
     hints = typing.get_type_hints(kind)
     return types.MappingProxyType({field.name: hints[field.name] for field in dataclasses.fields(kind)})
+
+
+def require(condition: bool, field: str, problem: str) -> None:
+    """For a ``__post_init__``: refuses the dataclass because of `field`.
+
+    Raises:
+        SchemaError: not `condition`.
+    """
+    if not condition:
+        raise SchemaError((field,), problem)
+
+
+def require_match(pattern: re.Pattern[str], value: str, field: str, expected: str) -> None:
+    """`require` that all of a text fits `pattern`, which `expected` says in words."""
+    require(bool(pattern.fullmatch(value)), field, f"expected {expected}; found {shown(value)}")
+
+
+def require_positive(spec: object, *fields: str) -> None:
+    """`require` that each of these fields of `spec` is more than 0."""
+    for field in fields:
+        value = getattr(spec, field)
+        require(value > 0, field, f"expected more than 0; found {value}")
 
 
 def shown(value: object) -> str:

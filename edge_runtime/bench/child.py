@@ -1,4 +1,4 @@
-"""The body of the fresh process that the benchmark measures: open the bundle, search, tell the memory.
+"""The body of the fresh process that `start` measures: open the bundle, search, tell the memory.
 
 It imports nothing that opening a bundle does not import as well, for whatever it holds is counted.
 """
@@ -9,7 +9,7 @@ import json
 import re
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -52,9 +52,13 @@ class Memory:
 
 def main() -> None:
     """Takes a `Task` as JSON on stdin; prints the first hit's key, then a report, as lines of JSON."""
-    task = Task(**json.load(sys.stdin))
+    reply(lambda request: _answer(Task(**request)))
+
+
+def reply(answer: Callable[[dict[str, Any]], Mapping[str, object]]) -> None:
+    """Prints the answer to the request on stdin, or the error of ours that it gave, for `process.call`."""
     try:
-        report = _answer(task)
+        report = answer(json.load(sys.stdin))
     except Error as error:
         report = {"error": type(error).__name__, "message": str(error)}
     print(json.dumps(report))

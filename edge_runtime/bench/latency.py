@@ -1,22 +1,16 @@
 """The latency benchmark: every stage of a search, whole searches, the start of a process, and memory.
 
 ``edge-runtime bench`` and ``benchmarks/latency.py`` are this code. Queries are asked one after another on
-the path that every caller takes. Garbage collection stays on, as it is for callers, so its pauses are in the
-tail; only what start-up left behind is collected first.
+the path that every caller takes (see `stopwatch`).
 """
 
 from __future__ import annotations
 
 import argparse
-import gc
 import os
-import random
-import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timezone
-from functools import partial
-from itertools import islice
 from typing import TYPE_CHECKING, get_args
 
 import edge_runtime
@@ -24,22 +18,17 @@ from edge_runtime import device
 from edge_runtime.bench import queries as query_file
 from edge_runtime.bench import report as reports
 from edge_runtime.bench import start as processes
+from edge_runtime.bench import stopwatch
 from edge_runtime.bench.child import Task
 from edge_runtime.bench.report import Report, Setting
 from edge_runtime.bench.start import Start
+from edge_runtime.bench.stopwatch import Progress
 from edge_runtime.bundle import Bundle, Verification
-from edge_runtime.errors import BundleError, QueryError
-from edge_runtime.schema import shown
 
 if TYPE_CHECKING:
     from edge_runtime.retriever import Mode, Retriever
 
-Progress = Callable[[str, int, int], object]
-"""Called with what is being done, how much of it is done, and how much of it there is."""
-
-_SEED = 1
 _MEMORY_QUERIES = 50
-_PROGRESS_STEPS = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,9 +46,9 @@ class _Plan:
     cold_starts: int
 
     def __post_init__(self) -> None:
-        _check_count("n", self.n, least=1)
-        _check_count("warm-up", self.warm_up, least=0)
-        _check_count("cold starts", self.cold_starts, least=0)
+        query_file.check_count("n", self.n, least=1)
+        query_file.check_count("warm-up", self.warm_up, least=0)
+        query_file.check_count("cold starts", self.cold_starts, least=0)
 
 
 def run(
@@ -93,7 +82,7 @@ def run(
     """
     plan = _Plan(
         bundle=os.fspath(bundle_path),
-        queries=_checked(queries) if queries is not None else _golden(bundle_path),
+        queries=query_file.checked(queries) if queries is not None else _golden(bundle_path),
         n=n,
         warm_up=warm_up,
         mode=mode,
@@ -102,7 +91,7 @@ def run(
         threads=threads,
         cold_starts=cold_starts,
     )
-    return _run(plan, progress or _no_progress)
+    return _run(plan, progress or stopwatch.no_progress)
 
 
 def run_from(args: argparse.Namespace, *, progress: Progress | None = None) -> Report:
@@ -131,7 +120,15 @@ def _run(plan: _Plan, progress: Progress) -> Report:
     starts = _starts(plan, progress)  # before this process maps the engine, see `start`
     retriever = edge_runtime.open(plan.bundle, encoder=plan.encoder, threads=plan.threads, verify="full")
     with retriever:
-        laps = _search(retriever, plan, progress)
+        laps = stopwatch.measure(
+            retriever,
+            plan.queries,
+            n=plan.n,
+            warm_up=plan.warm_up,
+            mode=plan.mode,
+            k=plan.k,
+            progress=progress,
+        )
         setting = _setting(retriever, plan)
     after = device.condition()
     total = reports.summarise("total", laps.totals)
@@ -149,54 +146,6 @@ def _run(plan: _Plan, progress: Progress) -> Report:
         curve=reports.curve(laps.totals),
         starts=starts,
     )
-
-
-class _Laps:
-    """A stopwatch: nanoseconds of each stage, in the order of first appearance, and of whole searches."""
-
-    def __init__(self) -> None:
-        self.stages: dict[str, list[int]] = {}
-        self.totals: list[int] = []
-        self._last = 0
-
-    def time(self, search: Callable[[], object]) -> None:
-        """Times one search, which calls `lap` at the end of each stage."""
-        self._last = began = time.perf_counter_ns()
-        search()
-        self.totals.append(time.perf_counter_ns() - began)
-
-    def lap(self, stage: str) -> None:
-        """Ends a stage; the next begins when this returns, so keeping the time is charged to neither."""
-        now = time.perf_counter_ns()
-        self.stages.setdefault(stage, []).append(now - self._last)
-        self._last = time.perf_counter_ns()
-
-
-def _search(retriever: Retriever, plan: _Plan, progress: Progress) -> _Laps:
-    order = _rounds(plan.queries)
-    _ask(retriever, plan, queries=list(islice(order, plan.warm_up)), progress=progress, doing="warming up")
-    gc.collect()
-    queries = list(islice(order, plan.n))
-    return _ask(retriever, plan, queries=queries, progress=progress, doing="searching")
-
-
-def _ask(
-    retriever: Retriever, plan: _Plan, *, queries: Sequence[str], progress: Progress, doing: str
-) -> _Laps:
-    laps = _Laps()
-    step = max(1, len(queries) // _PROGRESS_STEPS)
-    for done, query in enumerate(queries):
-        if done % step == 0:
-            progress(doing, done, len(queries))
-        laps.time(partial(retriever.search_in_laps, query, k=plan.k, mode=plan.mode, lap=laps.lap))
-    return laps
-
-
-def _rounds(queries: Sequence[str]) -> Iterator[str]:
-    """The queries for ever, each round in a new order: a fixed order would favour some caches."""
-    shuffler = random.Random(_SEED)
-    while True:
-        yield from shuffler.sample(queries, len(queries))
 
 
 def _starts(plan: _Plan, progress: Progress) -> tuple[Start, ...]:
@@ -239,26 +188,9 @@ def _setting(retriever: Retriever, plan: _Plan) -> Setting:
 
 
 def _golden(bundle_path: str | os.PathLike[str]) -> tuple[str, ...]:
-    """The queries that came with the bundle, whose bytes are checked before they are read."""
+    """The bundle's own queries, whose bytes are checked before they are read."""
     bundle = Bundle.open(bundle_path)
     try:
-        return query_file.read(bundle.path(bundle.manifest.golden))
-    except QueryError as error:
-        raise BundleError(f"{error}; give queries of your own with --queries FILE") from None
+        return query_file.golden(bundle)
     finally:
         bundle.close()
-
-
-def _checked(queries: Sequence[str]) -> tuple[str, ...]:
-    if isinstance(queries, str) or not queries:
-        raise QueryError(f"queries: expected a list of at least one; found {shown(queries)}")
-    return tuple(queries)
-
-
-def _check_count(name: str, value: int, *, least: int) -> None:
-    if isinstance(value, bool) or not isinstance(value, int) or value < least:
-        raise QueryError(f"{name}: expected a whole number from {least}; found {shown(value)}")
-
-
-def _no_progress(_doing: str, _done: int, _total: int) -> None:
-    return None

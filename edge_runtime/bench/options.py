@@ -8,6 +8,13 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+ENCODER_HELP = "the query encoder, or auto: the calibrated one, else the bundle's first (default: auto)"
+BUDGET_MS = 10.0
+"""Of a whole search, when nobody says."""
+
+CALIBRATION_SEARCHES = 200
+"""Of each encoder; enough for a median, on a slow board within a minute."""
+
 MODES = ("hybrid", "dense", "lexical")
 
 
@@ -15,17 +22,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The arguments that `latency.run_from` reads: the bundle and how to measure it."""
     add = parser.add_argument
     add("bundle", metavar="BUNDLE", help="the bundle's directory")
-    add(
-        "--queries",
-        type=Path,
-        metavar="FILE",
-        help="a query a line, or *.jsonl (default: the golden queries)",
-    )
+    add_queries(parser)
     add("-n", type=int, default=1000, metavar="N", help="searches to measure (default: %(default)s)")
     add("--warm-up", type=int, default=50, metavar="N", help="searches before those (default: %(default)s)")
     add("--mode", choices=MODES, default=MODES[0], help="how to search (default: %(default)s)")
     add("-k", type=int, default=10, metavar="K", help="documents a search (default: %(default)s)")
-    add("--encoder", metavar="ID", help="the query encoder (default: the bundle's first)")
+    add("--encoder", metavar="ID", help=ENCODER_HELP)
     add("--threads", type=int, default=1, metavar="N", help="compute threads a search (default: %(default)s)")
     add(
         "--cold-starts",
@@ -33,4 +35,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default=5,
         metavar="N",
         help="new processes to time, for each way of opening; 0 for none (default: %(default)s)",
+    )
+
+
+def add_queries(parser: argparse.ArgumentParser) -> None:
+    """The file of queries, of every command that asks some."""
+    parser.add_argument(
+        "--queries",
+        type=Path,
+        metavar="FILE",
+        help="a query a line, or *.jsonl (default: the golden queries)",
     )

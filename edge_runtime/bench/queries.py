@@ -1,11 +1,14 @@
-"""Reads files of queries: one a line, or JSON lines as BEIR and a bundle's golden.jsonl have them."""
+"""What the benchmark asks: files of queries, a bundle's own golden ones, or the caller's."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
-from edge_runtime.errors import QueryError
+from edge_runtime.bundle import Bundle
+from edge_runtime.errors import BundleError, QueryError
+from edge_runtime.schema import shown
 
 JSON_KEYS = ("query", "text")
 """Where a JSON line keeps its query; ``text`` is BEIR's."""
@@ -27,6 +30,42 @@ def read(path: Path) -> tuple[str, ...]:
     if path.suffix != ".jsonl":
         return tuple(line for _, line in filled)
     return tuple(_query(line, f"{path}, line {number}") for number, line in filled)
+
+
+def golden(bundle: Bundle) -> tuple[str, ...]:
+    """The queries that came with a bundle.
+
+    Raises:
+        BundleError: it has none, or they cannot be read.
+    """
+    try:
+        return read(bundle.path(bundle.manifest.golden))
+    except QueryError as error:
+        raise BundleError(f"{error}; give queries of your own with --queries FILE") from None
+
+
+def checked(queries: Sequence[str]) -> tuple[str, ...]:
+    """The caller's own queries; whether each has a word in it is for the search to say.
+
+    Raises:
+        QueryError: not a list of texts, or empty.
+    """
+    if isinstance(queries, str) or not isinstance(queries, Sequence) or not queries:
+        raise QueryError(f"queries: expected a list of at least one; found {shown(queries)}")
+    for query in queries:
+        if not isinstance(query, str):
+            raise QueryError(f"query: expected text; found {type(query).__name__}")
+    return tuple(queries)
+
+
+def check_count(name: str, value: int, *, least: int) -> None:
+    """Refuses a number of queries that is no whole number from `least`.
+
+    Raises:
+        QueryError: names the argument.
+    """
+    if isinstance(value, bool) or not isinstance(value, int) or value < least:
+        raise QueryError(f"{name}: expected a whole number from {least}; found {shown(value)}")
 
 
 def _text(path: Path) -> str:

@@ -123,8 +123,13 @@ def curve(nanoseconds: Sequence[int]) -> tuple[float, ...]:
 
 def warnings(setting: Setting, device: Device, before: Condition, after: Condition) -> tuple[str, ...]:
     """All that makes the figures weaker than they look; what makes them invalid comes first."""
-    found = [_throttled(before, after), _sample(setting), _load(device, before), _governor(device)]
-    return tuple(warning for warning in found if warning)
+    first, *others = _machine(device, before, after)
+    return tuple(warning for warning in (first, _sample(setting), *others) if warning)
+
+
+def machine_warnings(device: Device, before: Condition, after: Condition) -> tuple[str, ...]:
+    """Those of `warnings` that are about the machine and not about the sample."""
+    return tuple(warning for warning in _machine(device, before, after) if warning)
 
 
 def to_json(report: Report) -> str:
@@ -142,6 +147,10 @@ def from_json(text: str) -> Report:
         return schema.decode(Report, json.loads(text))
     except (ValueError, RecursionError) as error:
         raise Error(f"not a benchmark report ({error}); expected the output of bench --json") from None
+
+
+def _machine(device: Device, before: Condition, after: Condition) -> list[str | None]:
+    return [_throttled(before, after), _load(device, before), _governor(device)]
 
 
 def _throttled(before: Condition, after: Condition) -> str | None:

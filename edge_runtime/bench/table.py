@@ -20,7 +20,7 @@ def table(report: Report) -> str:
 
 def _header(report: Report) -> list[str]:
     setting, device = report.setting, report.device
-    size = f"{setting.documents:,} documents, {setting.passages:,} passages, {_megabytes(setting.bytes)}"
+    size = f"{setting.documents:,} documents, {setting.passages:,} passages, {megabytes(setting.bytes)}"
     board = ", ".join(dict.fromkeys((device.board, device.machine)))
     cores = device.cores or "?"
     clock = f"governor {device.governor or _UNKNOWN}"
@@ -34,7 +34,7 @@ def _header(report: Report) -> list[str]:
             f"{setting.mode}, k {setting.k}, {setting.search} index, {_plural(setting.threads, 'thread')}",
         ),
         ("encoder", f"{setting.encoder} on {setting.engine}"),
-        ("board", f"{board}, {_megabytes(device.memory_bytes)} of memory, pages of {page}"),
+        ("board", f"{board}, {megabytes(device.memory_bytes)} of memory, pages of {page}"),
         ("cpu", f"{cores} x {device.cpu or _UNKNOWN}, {clock}"),
         ("features", " ".join(device.features) or _UNKNOWN),
         ("system", f"{device.os or _UNKNOWN}, kernel {device.kernel}, {device.python}"),
@@ -42,7 +42,7 @@ def _header(report: Report) -> list[str]:
         ("before", _condition(report.before)),
         ("after", _condition(report.after)),
     ]
-    return _columns(rows, align="<<")
+    return columns(rows, align="<<")
 
 
 def _condition(condition: Condition) -> str:
@@ -52,13 +52,13 @@ def _condition(condition: Condition) -> str:
         clock = f"throttling {_UNKNOWN}"
     else:
         clock = ", ".join(condition.throttling.now) or "not throttled"
-    return f"{heat}, {clock}, {load}, {_megabytes(condition.available_bytes)} available"
+    return f"{heat}, {clock}, {load}, {megabytes(condition.available_bytes)} available"
 
 
 def _stages(report: Report) -> list[str]:
     heads = ["ms", "n", "mean", *(f"p{percentile}" for percentile in PERCENTILES), "max"]
     rows = [heads, *(_latency(stage) for stage in report.stages), _latency(report.total)]
-    lines = _columns(rows, align="<" + ">" * 7)
+    lines = columns(rows, align="<" + ">" * 7)
     rule = "-" * max(len(line) for line in lines)
     speed = f"{report.queries_per_second:,.1f} queries per second, one after another"
     return [lines[0], rule, *lines[1:-1], rule, lines[-1], "", speed]
@@ -82,7 +82,7 @@ def _starts(report: Report) -> list[str]:
     ]
     memory = [["memory of that process, MB", "queries", "peak", "resident", "private", "dirty"]]
     memory += [_memory(start) for start in report.starts]
-    return [*_columns(times, align="<>>>>"), "", *_columns(memory, align="<>>>>>")]
+    return [*columns(times, align="<>>>>"), "", *columns(memory, align="<>>>>>")]
 
 
 def _memory(start: Start) -> list[str]:
@@ -95,7 +95,8 @@ def _warnings(report: Report) -> list[str]:
     return [f"warning: {warning}" for warning in report.warnings]
 
 
-def _columns(rows: Sequence[Sequence[str]], *, align: str) -> list[str]:
+def columns(rows: Sequence[Sequence[str]], *, align: str) -> list[str]:
+    """Lines of cells as wide as the widest in their column; `align` has ``<`` or ``>`` for each column."""
     widths = [max(len(cell) for cell in column) for column in zip(*rows, strict=True)]
     return [_line(zip(row, align, widths, strict=True)) for row in rows]
 
@@ -104,7 +105,8 @@ def _line(cells: Iterable[tuple[str, str, int]]) -> str:
     return "  ".join(f"{cell:{side}{width}}" for cell, side, width in cells).rstrip()
 
 
-def _megabytes(count: int | None) -> str:
+def megabytes(count: int | None) -> str:
+    """Bytes as people read them."""
     return f"{count / 1e6:,.1f} MB" if count is not None else _UNKNOWN
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -74,6 +75,24 @@ class OnnxEncoder(Encoder):
     def close(self) -> None:
         """Drops the session."""
         self._session = None
+
+
+def installed() -> str | None:
+    """Name and version of the ONNX Runtime that `OnnxEncoder.load` would import; None when there is none.
+
+    Read from the folder of the package's metadata: importing the engine, or importlib.metadata with its
+    parsers of mail, would cost more than a short search.
+    """
+    try:
+        found = importlib.util.find_spec("onnxruntime")
+    except (ImportError, ValueError):  # a finder that refuses it, or a module put in by hand
+        return None
+    if found is None or found.origin is None:
+        return None
+    # onnxruntime-1.23.2.dist-info, but also onnxruntime_gpu-1.23.2.dist-info and more than one of them.
+    folders = sorted(Path(found.origin).parents[1].glob("onnxruntime*.dist-info"))
+    versions = [folder.stem.rpartition("-")[2] for folder in folders]
+    return " ".join(["onnxruntime", *versions])
 
 
 def _check_signature(session: Any, spec: EncoderSpec, path: Path) -> None:

@@ -11,7 +11,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ import pytest
 import edge_runtime
 from edge_runtime import cli
 from edge_runtime.bench import options as bench_options
+from edge_runtime.manifest import EncoderCost, EncoderQuality, EncoderSpec
 from edge_runtime.retriever import Mode
 
 ROOT = Path(__file__).parents[2]
@@ -53,7 +54,8 @@ def test_info_says_what_the_bundle_holds(bundle: Path, capsys: Output) -> None:
     lines = dict(re.split(r"  +", line, maxsplit=1) for line in capsys.readouterr().out.splitlines())
     assert lines["bundle"].startswith("tiny 1.0.0, made 20")
     assert lines["documents"] == "48 in 96 passages"
-    assert lines["encoder"] == "layers2: onnx, 2 layers, 32 dimensions"
+    assert lines["encoder"].startswith("layers2: onnx, 2 layers, 32 dimensions")
+    assert lines["auto"] == "layers2: the bundle's first; not calibrated on this device"
     assert lines["index"] == "exact, i8, 96 vectors"
     assert lines["hashes"] == "not checked; edge-runtime verify checks them"
 
@@ -160,6 +162,61 @@ def test_no_question_at_all_is_no_error(
     assert capsys.readouterr().out == ""
 
 
+def test_info_tells_the_rungs_and_which_one_opens(
+    bundle_copy: Path, add_static: Callable[..., EncoderSpec], home: Path, capsys: Output
+) -> None:
+    """Quality and cost where the manifest has them, and why it is that one."""
+    quality = EncoderQuality(ndcg_10=0.63721, retention=0.9874, basis="labels")
+    add_static(bundle_copy, first=True, quality=quality, cost=EncoderCost(bytes=12_345_678, macs=6144))
+    run("info", str(bundle_copy))
+    out = capsys.readouterr().out
+    first, second, auto = re.findall(r"^(?:encoder|auto) +(.*)$", out, re.MULTILINE)
+    assert first == (
+        "static: static, 32 dimensions; nDCG@10 0.6372, 98.7% of the teacher's (judged queries); "
+        "12.3 MB, 0.01 million multiply-adds for 16 tokens"
+    )
+    assert second.startswith("layers2: onnx, 2 layers, 32 dimensions")
+    reason = "the bundle's first; not calibrated on this device"
+    assert auto == f"static: {reason}"
+    run("info", str(bundle_copy), "--json")
+    found = json.loads(capsys.readouterr().out)
+    assert found["auto"] == {"encoder": "static", "calibrated": False, "reason": reason}
+    assert found["encoders"][0]["cost"] == {"bytes": 12_345_678, "macs": 6144}
+
+
+def test_calibrate_chooses_and_remembers(ladder: Path, home: Path, capsys: Output) -> None:
+    """A table and the choice; `info` then tells of it."""
+    run("calibrate", str(ladder), "-n", "3", "--budget-ms", "60000")
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].split() == ["encoder", "p50", "ms", "p99", "ms", "nDCG@10", "engine"]
+    assert [line.split()[0] for line in lines[2:4]] == ["layers2", "static"]
+    assert "tiny 1.0.0 opens with layers2 here: within 60000 ms" in lines
+    assert lines[-1] == f"recorded in {home}/bundles/tiny/state.yaml"
+    run("info", str(ladder))
+    expected = r"auto +layers2: calibrated \S+: p50 \S+ ms, budget 60000 ms"
+    assert re.search(expected, capsys.readouterr().out)
+
+
+def test_calibrate_as_json(ladder: Path, home: Path, tmp_path: Path, capsys: Output) -> None:
+    """The whole outcome; queries from a file."""
+    (tmp_path / "queries.txt").write_text("yeast\ntide\n", "utf-8")
+    run("calibrate", str(ladder), "-n", "3", "--queries", str(tmp_path / "queries.txt"), "--json")
+    found = json.loads(capsys.readouterr().out)
+    assert found["name"] == "tiny"
+    assert [rung["id"] for rung in found["calibration"]["rungs"]] == ["layers2", "static"]
+    assert found["recorded"] == f"{home}/bundles/tiny/state.yaml"
+
+
+@pytest.mark.parametrize("encoder", ["auto", "static"])
+def test_search_and_bench_take_an_encoder(static_bundle: Path, capsys: Output, encoder: str) -> None:
+    """By its id, or the one that is best here."""
+    run("search", str(static_bundle), "--encoder", encoder, "-k", "1", "yeast")
+    assert capsys.readouterr().out.startswith("? yeast\n  1. ")
+    options = ("-n", "3", "--warm-up", "0", "--cold-starts", "1", "--encoder", encoder, "--json")
+    run("bench", str(static_bundle), *options)
+    assert json.loads(capsys.readouterr().out)["setting"]["encoder"] == "static"
+
+
 def test_bench_measures(bundle: Path, capsys: Output) -> None:
     """A table, or JSON."""
     options = ("-n", "3", "--warm-up", "0", "--cold-starts", "0")
@@ -184,6 +241,10 @@ def test_bench_measures(bundle: Path, capsys: Output) -> None:
             ("search", "BUNDLE", "x", "--encoder", "y"),
             "edge-runtime: encoder: bundle tiny has layers2; found 'y'",
         ),
+        (("calibrate", "/gone"), "edge-runtime: /gone: no such bundle directory"),
+        (("calibrate", "BUNDLE", "--budget-ms", "0"), "edge-runtime: budget: expected milliseconds above 0"),
+        (("calibrate", "BUNDLE", "--budget-ms", "nan"), "edge-runtime: budget: expected milliseconds above"),
+        (("calibrate", "BUNDLE", "-n", "0"), "edge-runtime: n: expected a whole number from 1; found 0"),
         (("bench", "BUNDLE", "-n", "0"), "edge-runtime: n: expected a whole number from 1; found 0"),
     ],
 )
@@ -227,7 +288,7 @@ def test_every_option_has_help() -> None:
     """Of every command, and so has every command itself."""
     found = list(parsers(cli._parser()))
     assert [parser.prog for parser in found][1:] == [
-        f"edge-runtime {name}" for name in ("info", "verify", "search", "bench")
+        f"edge-runtime {name}" for name in ("info", "verify", "search", "bench", "calibrate")
     ]
     for parser in found:
         for action in parser._actions:
@@ -238,7 +299,7 @@ def test_every_option_has_help() -> None:
                 assert action.help, f"{parser.prog} {action.option_strings or action.dest}"
 
 
-@pytest.mark.parametrize("command", [[], ["info"], ["verify"], ["search"], ["bench"]])
+@pytest.mark.parametrize("command", [[], ["info"], ["verify"], ["search"], ["bench"], ["calibrate"]])
 def test_help_is_printed(capsys: Output, command: list[str]) -> None:
     """Also where it has a per cent sign to format."""
     with pytest.raises(SystemExit) as caught:

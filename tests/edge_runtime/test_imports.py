@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 import edge_runtime
+from edge_runtime.calibrate import calibrate
 
 ROOT = Path(__file__).parents[2]
 
@@ -18,6 +19,7 @@ HEAVY = {
     *("torch", "transformers", "sentence_transformers", "huggingface_hub", "build_tools", "bm25s"),
     *("onnxruntime", "usearch", "tokenizers"),
 }
+DEVICE = {"usearch", "tokenizers"}
 NETWORK = {"socket", "ssl", "http", "http.client", "urllib.request", "requests", "asyncio"}
 
 
@@ -44,7 +46,7 @@ def test_building_the_command_line_loads_nothing_heavy() -> None:
     assert not set(run(code)) & (HEAVY | NETWORK | {"numpy"})
 
 
-@pytest.mark.parametrize("module", ["bundle", "retriever", "bench", "device"])
+@pytest.mark.parametrize("module", ["bundle", "retriever", "bench", "calibrate", "choice", "device"])
 def test_no_module_imports_an_engine(module: str) -> None:
     """Engine and index library wait for `open`; tokenizers, numpy and yaml may come with the parts."""
     loaded = set(run(f"import json, sys, edge_runtime.{module}; print(json.dumps(list(sys.modules)))"))
@@ -80,6 +82,32 @@ def test_answering_opens_no_socket_and_needs_no_torch(bundle: Path) -> None:
     }
 
 
+OPEN = """
+import json, sys
+import edge_runtime
+with edge_runtime.open(sys.argv[1]) as retriever:
+    retriever.search("yeast and dough")
+    print(json.dumps({"encoder": retriever.info().encoder, "modules": list(sys.modules)}))
+"""
+
+
+def test_a_static_encoder_needs_no_engine(static_bundle: Path) -> None:
+    """Not even where one is installed: what is not loaded costs neither memory nor time."""
+    found = run(OPEN, str(static_bundle))
+    assert found["encoder"] == "static"
+    assert not set(found["modules"]) & {"onnxruntime", "tflite_runtime", "ai_edge_litert", *HEAVY - DEVICE}
+
+
+def test_a_calibration_loads_little_more(static_bundle: Path, home: Path) -> None:
+    """Neither the benchmark nor what describes the machine, which brings network modules with it."""
+    before = set(run(OPEN, str(static_bundle))["modules"])
+    calibrate(static_bundle, n=1, warm_up=0, budget_ms=1e6)
+    after = set(run(OPEN, str(static_bundle))["modules"])
+    assert (home / "bundles/tiny/state.yaml").exists()
+    assert not {name for name in after - before if name.startswith("edge_runtime.")}
+    assert not (after - before) & {*HEAVY, *NETWORK, "subprocess", "importlib.metadata"}
+
+
 WITHOUT = """
 import json, sys
 class Refuse:
@@ -106,7 +134,7 @@ def test_a_missing_engine_is_named_with_the_command(bundle: Path) -> None:
 def test_the_public_surface_is_exactly_this() -> None:
     """A name more or less is a decision, not an accident."""
     errors = ["BundleError", "ClosedError", "CompatibilityError", "EngineError", "Error", "IntegrityError"]
-    errors += ["ManifestError", "QueryError"]
+    errors += ["ManifestError", "QueryError", "StateError"]
     assert sorted(edge_runtime.__all__) == sorted(
         [*errors, "Evidence", "Hit", "Info", "Retriever", "__version__", "open"]
     )

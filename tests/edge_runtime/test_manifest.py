@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from edge_runtime import __version__
 from edge_runtime import manifest as manifests
 from edge_runtime.errors import BundleError, CompatibilityError, ManifestError, QueryError
-from edge_runtime.manifest import EncoderSpec, Manifest
+from edge_runtime.manifest import EncoderCost, EncoderQuality, EncoderSpec, Manifest
 
 SHA = "0" * 64
 FILES = (
@@ -47,6 +47,8 @@ files:
 {"".join(f"- {{path: {path}, size: 1, sha256: '{SHA}'}}" + chr(10) for path in FILES)}"""
 
 REAL = manifests.parse(TEXT.encode())
+
+QUALITY = {"ndcg_10": 0.64, "retention": 0.98, "basis": "labels"}
 
 Change = Callable[[Any], object]
 
@@ -128,8 +130,25 @@ BROKEN: list[tuple[Change, str]] = [
     (put("", "compatible", "0.1.0"), "compatible: expected keys and values"),
     (put("", "encoders", []), "encoders: expected at least one encoder"),
     (put("", "encoders", {}), "encoders: expected a list"),
-    (put("encoders.0", "kind", "tflite"), "encoders.0.kind: expected one of onnx"),
+    (put("encoders.0", "kind", "tflite"), "encoders.0.kind: expected one of onnx, static"),
     (put("encoders.0", "id", "a/b"), "encoders.0.id: expected lower-case"),
+    (put("encoders.0", "id", "auto"), "encoders.0.id: expected another name; 'auto' means the calibrated"),
+    (put("encoders.0", "layers", -1), "encoders.0.layers: expected 0 or more; found -1"),
+    (
+        put("encoders.0", "kind", "static"),
+        "files: not listed although used: 'encoders/a.onnx/table.npy', 'encoders/a.onnx/scales.npy', "
+        "'encoders/a.onnx/bigrams.npy'",
+    ),
+    (put("encoders.0", "quality", 0.5), "encoders.0.quality: expected keys and values; found 0.5"),
+    (
+        put("encoders.0", "quality", {"ndcg_10": 0.5, "basis": "labels"}),
+        "encoders.0.quality.retention: missing; this key is required",
+    ),
+    (put("encoders.0", "quality", QUALITY | {"ndcg_10": 1.5}), "encoders.0.quality.ndcg_10: expected 0 to 1"),
+    (put("encoders.0", "quality", QUALITY | {"retention": -0.1}), "encoders.0.quality.retention: expected 0"),
+    (put("encoders.0", "quality", QUALITY | {"basis": "hope"}), "encoders.0.quality.basis: expected one of"),
+    (put("encoders.0", "cost", {"bytes": -1, "macs": 1}), "encoders.0.cost.bytes: expected 0 or more"),
+    (put("encoders.0", "cost", {"bytes": 1, "macs": 1.5}), "encoders.0.cost.macs: expected a whole number"),
     (put("encoders.0", "ndim", 0), "encoders.0.ndim: expected more than 0"),
     (put("encoders.0", "ndim", 33), "encoders: a: 33 dimensions; index has 32"),
     (put("encoders.0", "max_tokens", True), "encoders.0.max_tokens: expected a whole number"),
@@ -291,6 +310,34 @@ def test_finds_encoders() -> None:
     assert both.encoder("b") is second
     with pytest.raises(QueryError, match="encoder: bundle tiny has a, b; found 'c'"):
         both.encoder("c")
+
+
+def test_a_static_encoder_is_three_files() -> None:
+    """The path is their directory; each must be listed, for each has a hash of its own."""
+    value = plain()
+    value["encoders"][0] |= {"kind": "static", "path": "encoders/a", "layers": 0}
+    members = [f"encoders/a/{name}" for name in ("table.npy", "scales.npy", "bigrams.npy")]
+    value["files"] += [{"path": member, "size": 1, "sha256": SHA} for member in members]
+    assert parse(value).encoders[0].members == tuple(members)
+    assert REAL.encoders[0].members == ("encoders/a.onnx",)
+    for member in members:
+        files = [entry for entry in value["files"] if entry["path"] != member]
+        with pytest.raises(ManifestError, match=f"files: not listed although used: '{member}'"):
+            parse(value | {"files": files})
+
+
+@pytest.mark.parametrize("retention", [None, 0.0, 0.98, 1.02])
+def test_an_encoder_may_tell_its_quality_and_cost(retention: float | None) -> None:
+    """Both arrive typed and survive the round trip; without them nothing is written."""
+    value = plain()
+    quality = QUALITY | {"retention": retention}
+    value["encoders"][0] |= {"quality": quality, "cost": {"bytes": 18_000_000, "macs": 85_000_000}}
+    found = parse(value)
+    assert found.encoders[0].quality == EncoderQuality(0.64, retention, "labels")
+    assert found.encoders[0].cost == EncoderCost(bytes=18_000_000, macs=85_000_000)
+    assert manifests.parse(manifests.dump(found)) == found
+    assert (REAL.encoders[0].quality, REAL.encoders[0].cost) == (None, None)
+    assert b"quality:" not in manifests.dump(REAL).replace(b"quality: quality.yaml", b"")
 
 
 def test_an_unlisted_path_is_an_error() -> None:

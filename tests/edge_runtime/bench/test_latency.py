@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import sys
 from datetime import datetime, timedelta
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -96,15 +95,6 @@ def test_queries_of_one_s_own(bundle: Path) -> None:
     assert quick(bundle, queries=["yeast", "yeast", "tide"]).setting.queries == 2
 
 
-def test_rounds() -> None:
-    """Each round asks every query once; the order changes, and is the same in every run."""
-    queries = [str(number) for number in range(20)]
-    first, second, again = (list(islice(latency._rounds(queries), 40)) for _ in range(3))
-    assert first == second == again
-    assert sorted(first[:20]) == sorted(first[20:]) == sorted(queries)
-    assert first[:20] != first[20:]
-
-
 def test_progress(bundle: Path) -> None:
     """Told in order, never more than there is to do."""
     told: list[tuple[str, int, int]] = []
@@ -124,6 +114,8 @@ def test_progress(bundle: Path) -> None:
         ({"warm_up": -1}, "warm-up: expected a whole number from 0; found -1"),
         ({"cold_starts": -1}, "cold starts: expected a whole number from 0; found -1"),
         ({"queries": []}, "queries: expected a list of at least one; found a list of 0"),
+        ({"queries": 3}, "queries: expected a list of at least one; found 3"),
+        ({"queries": ["yeast", b"tide"]}, "query: expected text; found bytes"),
         ({"queries": "yeast"}, "queries: expected a list of at least one; found 'yeast'"),
         ({"queries": ["yeast", " "]}, "query: expected some text; found none"),
         ({"mode": "fuzzy"}, "mode: expected one of hybrid, dense, lexical; found 'fuzzy'"),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import signal
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -11,7 +10,7 @@ import pytest
 
 from edge_runtime.bench import start
 from edge_runtime.bench.child import Memory, Task, read_memory
-from edge_runtime.errors import BundleError, EngineError, Error, IntegrityError, QueryError
+from edge_runtime.errors import BundleError, IntegrityError, QueryError
 
 linux = pytest.mark.skipif(sys.platform != "linux", reason="memory is read from /proc")
 
@@ -81,44 +80,6 @@ def test_unusable_arguments(task: Task, change: dict[str, str], problem: str) ->
     """As from `open` and `search`."""
     with pytest.raises(QueryError, match=f"^{problem}$"):
         start.measure(replace(task, **change), times=1)  # type: ignore[arg-type]
-
-
-@pytest.mark.parametrize(
-    ("code", "ending"),
-    [
-        ("import os, signal; os.kill(os.getpid(), signal.SIGKILL)", "was killed by SIGKILL"),
-        (
-            "import os, signal; os.kill(os.getpid(), signal.SIGRTMIN + 3)",
-            f"was killed by signal {signal.SIGRTMIN + 3}",
-        ),
-        ("import sys; sys.exit('one\\nno room')", "ended with status 1: no room"),
-        ("raise MemoryError('no room')", "ended with status 1: MemoryError: no room"),
-        ("pass", "ended with status 0"),
-    ],
-)
-def test_a_child_that_dies(task: Task, monkeypatch: pytest.MonkeyPatch, code: str, ending: str) -> None:
-    """The signal or the status, and the last line it wrote; on small boards memory often runs out."""
-    monkeypatch.setattr(start, "_CODE", code)
-    with pytest.raises(Error) as caught:
-        start.measure(task, times=1)
-    assert str(caught.value) == f"{task.bundle}: a new process {ending}"
-
-
-def test_a_child_that_hangs(task: Task, monkeypatch: pytest.MonkeyPatch) -> None:
-    """It is not waited for without end."""
-    monkeypatch.setattr(start, "_CODE", "import time; time.sleep(600)")
-    monkeypatch.setattr(start, "_TIMEOUT_SECONDS", 0.2)
-    with pytest.raises(Error, match=r": no answer from a new process in 0 s$"):
-        start.measure(task, times=1)
-
-
-def test_errors_of_ours_keep_their_class(task: Task, monkeypatch: pytest.MonkeyPatch) -> None:
-    """An unknown name, from another version, is still an error of ours."""
-    answer = '{"error": "%s", "message": "no engine"}'
-    for name, kind in (("EngineError", EngineError), ("TomorrowsError", Error)):
-        monkeypatch.setattr(start, "_CODE", f"print('{answer % name}')")
-        with pytest.raises(kind, match=r"^no engine$"):
-            start.measure(task, times=1)
 
 
 def test_medians_of_memory(task: Task, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -15,6 +16,7 @@ from onnx import TensorProto, helper, numpy_helper
 from edge_runtime import encoders
 from edge_runtime import manifest as manifests
 from edge_runtime.bundle import Bundle
+from edge_runtime.encoders import onnx as onnx_engine
 from edge_runtime.encoders.onnx import OnnxEncoder
 from edge_runtime.errors import EngineError
 from edge_runtime.manifest import EncoderSpec
@@ -188,3 +190,39 @@ def test_a_vector_not_of_unit_length_is_refused(
     loaded = OnnxEncoder.load(model(tmp_path / "m.onnx", values), narrow)
     with pytest.raises(EngineError, match="expected 1; rebuild the bundle"):
         loaded.encode([1])
+
+
+def test_the_installed_version_is_that_which_loads(encoder: OnnxEncoder) -> None:
+    """Told from the package's folder, without importing it."""
+    assert onnx_engine.installed() == encoder.engine
+
+
+def test_no_engine_is_installed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither found, nor found and refused."""
+    monkeypatch.setitem(sys.modules, "onnxruntime", None)
+    assert onnx_engine.installed() is None
+    monkeypatch.delitem(sys.modules, "onnxruntime")
+    monkeypatch.setattr(sys, "path", [])
+    monkeypatch.setattr(sys, "path_importer_cache", {})
+    assert onnx_engine.installed() is None
+
+
+@pytest.mark.parametrize(
+    ("folders", "expected"),
+    [
+        (["onnxruntime_gpu-1.18.0"], "onnxruntime 1.18.0"),
+        (["onnxruntime-1.23.2", "onnxruntime_gpu-1.18.0"], "onnxruntime 1.23.2 1.18.0"),
+        ([], "onnxruntime"),
+    ],
+)
+def test_other_builds_of_the_engine(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, folders: list[str], expected: str
+) -> None:
+    """A Jetson's has another name; two at once are told apart from either; some come without metadata."""
+    (tmp_path / "onnxruntime").mkdir()
+    (tmp_path / "onnxruntime/__init__.py").write_text("raise SystemExit('imported')", "utf-8")
+    for folder in folders:
+        (tmp_path / f"{folder}.dist-info").mkdir()
+    monkeypatch.delitem(sys.modules, "onnxruntime", raising=False)
+    monkeypatch.syspath_prepend(tmp_path)
+    assert onnx_engine.installed() == expected

@@ -1,0 +1,80 @@
+"""Which encoder ``open(encoder="auto")`` takes: the one calibrated on this device, else the bundle's first.
+
+Nothing that is wrong with the device's state may keep a bundle from opening, so a calibration that cannot
+be read, or no longer holds, is passed over; `Choice.reason` says why.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from edge_runtime import cpu, encoders, state
+from edge_runtime.bundle import digest
+from edge_runtime.encoder_spec import AUTO
+from edge_runtime.errors import BundleError, StateError
+from edge_runtime.manifest import Manifest
+from edge_runtime.schema import shown
+from edge_runtime.state import Calibration
+from edge_runtime.version import __version__
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """An encoder and why it is that one.
+
+    Attributes:
+        encoder: its id.
+        calibration: what it was chosen by; None when it is the bundle's first.
+        reason: in words, for people.
+    """
+
+    encoder: str
+    calibration: Calibration | None
+    reason: str
+
+
+def automatic(manifest: Manifest, directory: Path) -> Choice:
+    """The encoder for a bundle on this device. Raises no error of ours.
+
+    Args:
+        manifest: the bundle's.
+        directory: the bundle's.
+    """
+    try:
+        known = state.read(manifest.name)
+        calibration = known.calibration(digest(directory)) if known.calibrations else None
+    except (StateError, BundleError) as error:
+        return _first(manifest, f"the calibration is not used: {error}")
+    if calibration is None:
+        return _first(manifest, "not calibrated on this device")
+    problem = _outdated(calibration, manifest)
+    if problem:
+        return _first(manifest, f"the calibration of {calibration.when} is not used: {problem}")
+    rung = calibration.chosen
+    figures = f"p50 {rung.p50_ms:.3g} ms, budget {calibration.budget_ms:g} ms"
+    return Choice(calibration.encoder, calibration, f"calibrated {calibration.when}: {figures}")
+
+
+def resolve(manifest: Manifest, directory: Path, encoder: str | None) -> str:
+    """The id that `encoder` stands for: "auto" and None are `automatic`, anything else is an id already."""
+    if encoder is None or encoder == AUTO:
+        return automatic(manifest, directory).encoder
+    return encoder
+
+
+def _first(manifest: Manifest, why: str) -> Choice:
+    return Choice(manifest.encoders[0].id, None, f"the bundle's first; {why}")
+
+
+def _outdated(calibration: Calibration, manifest: Manifest) -> str:
+    """What has changed since the measurement; empty when nothing has."""
+    spec = next((spec for spec in manifest.encoders if spec.id == calibration.encoder), None)
+    if spec is None:
+        return f"the bundle has no encoder {shown(calibration.encoder)}"
+    measured = (calibration.cpu, calibration.runtime, calibration.chosen.engine)
+    present = (cpu.describe().name, __version__, encoders.engine(spec))
+    for thing, then, now in zip(("processor", "edge-runtime", "engine"), measured, present, strict=True):
+        if then != now:
+            return f"{thing} was {shown(then)}, is {shown(now)}"
+    return ""

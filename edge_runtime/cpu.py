@@ -1,0 +1,107 @@
+"""What processor this is, from /proc/cpuinfo: a latency holds for one kind of core only.
+
+Apart from `device`, because opening a calibrated bundle asks for it and must load nothing more.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+FEATURES = (
+    *("asimd", "asimdhp", "asimddp", "i8mm", "bf16", "sve", "sve2"),
+    *(
+        "sse4_1",
+        "avx2",
+        "f16c",
+        "avx_vnni",
+        "avx512f",
+        "avx512_vnni",
+        "avx512_bf16",
+        "avx512_fp16",
+        "amx_int8",
+    ),
+)
+"""The instruction sets that choose kernels in ONNX Runtime, LiteRT and usearch, in the kernel's spelling."""
+
+# Implementer and part of the MIDR register: Linux, arch/arm64/include/asm/cputype.h.
+_ARM_CORES = {
+    ("0x41", "0xd03"): "Cortex-A53",
+    ("0x41", "0xd04"): "Cortex-A35",
+    ("0x41", "0xd05"): "Cortex-A55",
+    ("0x41", "0xd07"): "Cortex-A57",
+    ("0x41", "0xd08"): "Cortex-A72",
+    ("0x41", "0xd09"): "Cortex-A73",
+    ("0x41", "0xd0a"): "Cortex-A75",
+    ("0x41", "0xd0b"): "Cortex-A76",
+    ("0x41", "0xd0c"): "Neoverse-N1",
+    ("0x41", "0xd0d"): "Cortex-A77",
+    ("0x41", "0xd40"): "Neoverse-V1",
+    ("0x41", "0xd41"): "Cortex-A78",
+    ("0x41", "0xd42"): "Cortex-A78AE",
+    ("0x41", "0xd49"): "Neoverse-N2",
+    ("0x4e", "0x003"): "NVIDIA Denver 2",
+    ("0x4e", "0x004"): "NVIDIA Carmel",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Cpu:
+    """The processor, as far as the kernel tells.
+
+    Attributes:
+        name: the core's name; the kinds and their counts where they differ.
+        features: those of `FEATURES` that every core has.
+        cores: how many there are.
+    """
+
+    name: str | None
+    features: tuple[str, ...]
+    cores: int | None
+
+
+def describe(root: Path = Path("/")) -> Cpu:
+    """The processor of the machine whose file system is `root`."""
+    cores = _cores(root / "proc/cpuinfo")
+    return Cpu(_name(cores), _features(cores), len(cores) or None)
+
+
+def fields(text: str) -> dict[str, str]:
+    """The ``name : value`` lines of a /proc file."""
+    pairs = (line.partition(":") for line in text.splitlines())
+    return {name.strip(): value.strip() for name, colon, value in pairs if colon}
+
+
+def _cores(path: Path) -> list[dict[str, str]]:
+    """The blocks of cpuinfo that describe a core; ARM kernels add one about the board."""
+    try:
+        text = path.read_bytes().decode("utf-8", "replace").strip("\0 \t\r\n")
+    except OSError:
+        return []
+    blocks = re.split(r"\n\s*\n", text)
+    parsed = (fields(block) for block in blocks)
+    return [core for core in parsed if "processor" in core]
+
+
+def _name(cores: Sequence[Mapping[str, str]]) -> str | None:
+    kinds = Counter(name for core in cores if (name := _core_name(core)))
+    if len(kinds) == 1:
+        return next(iter(kinds))
+    return " + ".join(f"{count} x {name}" for name, count in kinds.items()) or None
+
+
+def _core_name(core: Mapping[str, str]) -> str | None:
+    part = core.get("CPU part")
+    if part is None:
+        return core.get("model name") or core.get("uarch")
+    implementer = core.get("CPU implementer", "?")
+    return _ARM_CORES.get((implementer, part), f"implementer {implementer} part {part}")
+
+
+def _features(cores: Sequence[Mapping[str, str]]) -> tuple[str, ...]:
+    sets = [set((core.get("Features") or core.get("flags") or "").split()) for core in cores]
+    common = set.intersection(*sets) if sets else set()
+    return tuple(name for name in FEATURES if name in common)

@@ -1,0 +1,62 @@
+"""A process of our own that dies, hangs, fails or answers."""
+
+from __future__ import annotations
+
+import signal
+
+import pytest
+
+from edge_runtime.bench import process
+from edge_runtime.errors import EngineError, Error
+
+
+def code(monkeypatch: pytest.MonkeyPatch, text: str) -> None:
+    """Has the new process run `text` in place of one of our modules."""
+    monkeypatch.setattr(process, "_CODE", text)
+
+
+def test_the_last_line_is_the_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It gets the request on stdin, and the module's name as its second argument."""
+    code(
+        monkeypatch,
+        "import json, sys; print(1); print(json.dumps({'got': json.load(sys.stdin), 'for': sys.argv[2]}))",
+    )
+    assert process.call("child", {"k": "\ud800"}, about="x") == {"got": {"k": "\ud800"}, "for": "child"}
+
+
+@pytest.mark.parametrize(
+    ("text", "ending"),
+    [
+        ("import os, signal; os.kill(os.getpid(), signal.SIGILL)", "was killed by SIGILL"),
+        (
+            "import os, signal; os.kill(os.getpid(), signal.SIGRTMIN + 3)",
+            f"was killed by signal {signal.SIGRTMIN + 3}",
+        ),
+        ("import sys; sys.exit('one\\nno room')", "ended with status 1: no room"),
+        ("raise MemoryError('no room')", "ended with status 1: MemoryError: no room"),
+        ("pass", "ended with status 0"),
+    ],
+)
+def test_a_process_that_dies(monkeypatch: pytest.MonkeyPatch, text: str, ending: str) -> None:
+    """The signal or the status, and the last line it wrote; on small boards memory often runs out."""
+    code(monkeypatch, text)
+    with pytest.raises(Error) as caught:
+        process.call("child", {}, about="bundle b")
+    assert str(caught.value) == f"bundle b: a new process {ending}"
+
+
+def test_a_process_that_hangs(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is not waited for without end."""
+    code(monkeypatch, "import time; time.sleep(600)")
+    monkeypatch.setattr(process, "_TIMEOUT_SECONDS", 0.2)
+    with pytest.raises(Error, match=r"^b: no answer from a new process in 0 s$"):
+        process.call("child", {}, about="b")
+
+
+def test_errors_of_ours_keep_their_class(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An unknown name, from another version, is still an error of ours."""
+    answer = '{"error": "%s", "message": "no engine"}'
+    for name, kind in (("EngineError", EngineError), ("TomorrowsError", Error)):
+        code(monkeypatch, f"print('{answer % name}')")
+        with pytest.raises(kind, match=r"^no engine$"):
+            process.call("child", {}, about="b")

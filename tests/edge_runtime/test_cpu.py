@@ -1,0 +1,51 @@
+"""The processor's name, of boards that are not here."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from edge_runtime import cpu
+from edge_runtime.cpu import Cpu
+
+PI4 = "processor\t: 0\nFeatures\t: fp asimd evtstrm crc32 cpuid\nCPU implementer\t: 0x41\nCPU part\t: 0xd08\n"
+
+
+def machine(root: Path, text: str) -> Path:
+    """A file system with nothing but /proc/cpuinfo."""
+    (root / "proc").mkdir()
+    (root / "proc/cpuinfo").write_text(text, "utf-8")
+    return root
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (f"{PI4}\n{PI4}\nModel\t: Raspberry Pi 4\n", Cpu("Cortex-A72", ("asimd",), 2)),
+        (PI4.replace("0xd08", "0xfff"), Cpu("implementer 0x41 part 0xfff", ("asimd",), 1)),
+        ("processor : 0\nmodel name : N100\nflags : sse4_1 avx2\n", Cpu("N100", ("sse4_1", "avx2"), 1)),
+        ("Model : a board\n", Cpu(None, (), None)),
+        ("", Cpu(None, (), None)),
+    ],
+)
+def test_describe(tmp_path: Path, text: str, expected: Cpu) -> None:
+    """Blocks that are not of a core, such as the board's, do not count."""
+    assert cpu.describe(machine(tmp_path, text)) == expected
+
+
+def test_two_kinds_of_core(tmp_path: Path) -> None:
+    """Each with its count, and only the features that all have."""
+    big = PI4.replace("0xd08", "0xd0b").replace("crc32", "asimddp")
+    found = cpu.describe(machine(tmp_path, f"{PI4}\n{PI4}\n{big}"))
+    assert found == Cpu("2 x Cortex-A72 + 1 x Cortex-A76", ("asimd",), 3)
+
+
+def test_a_system_that_does_not_tell(tmp_path: Path) -> None:
+    """No /proc at all."""
+    assert cpu.describe(tmp_path) == Cpu(None, (), None)
+
+
+def test_this_machine_says_the_same_twice() -> None:
+    """A calibration would not hold otherwise."""
+    assert cpu.describe() == cpu.describe()
