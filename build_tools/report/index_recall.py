@@ -1,0 +1,86 @@
+"""What the shipped index finds at several HNSW expansions, and what each costs."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from statistics import median
+
+import numpy as np
+from numpy.typing import NDArray
+
+from build_tools.index import TIE, recall_at_10
+from build_tools.report.data import IndexRecall, RecallPoint
+from edge_runtime.bundle import Bundle
+from edge_runtime.dense import DenseIndex
+from edge_runtime.ranking import Ranking
+
+EXPANSIONS = (16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512)
+"""Tried besides the bundle's own; an index of fewer passages takes no more than it has."""
+
+Search = Callable[[NDArray[np.float32], int], Ranking]
+Recall = Callable[[Search], float]
+
+
+def measure(bundle: Bundle, queries: NDArray[np.float32], vectors: NDArray[np.float32] | None) -> IndexRecall:
+    """Searches the dense index with query vectors (n, ndim), at every expansion and exactly.
+
+    The bundle's own graph is searched even where the bundle searches exactly: every index has one.
+
+    Args:
+        vectors: float32 document vectors (passages, ndim), by which recall is reckoned; without them, the
+            index searched exactly counts as right.
+    """
+    spec = bundle.manifest.index
+    recall = _to_float32(vectors, queries) if vectors is not None else _to_int8(bundle, queries)
+    tried = sorted({min(expansion, spec.count) for expansion in (*EXPANSIONS, spec.expansion)})
+    return IndexRecall(
+        against="int8" if vectors is None else "float32",
+        texts=len(queries),
+        points=tuple(_point(bundle, expansion, recall) for expansion in tried),
+        exact=_point(bundle, None, recall),
+        shipped=min(spec.expansion, spec.count),
+        search=spec.search,
+    )
+
+
+def _point(bundle: Bundle, expansion: int | None, recall: Recall) -> RecallPoint:
+    spec = bundle.manifest.index
+    search_as = (
+        replace(spec, search="exact")
+        if expansion is None
+        else replace(spec, search="hnsw", expansion=expansion)
+    )
+    dense = DenseIndex.open(bundle, search_as)
+    nanoseconds: list[int] = []
+
+    def search(vector: NDArray[np.float32], count: int) -> Ranking:
+        began = time.perf_counter_ns()
+        ranking = dense.search(vector, count)
+        nanoseconds.append(time.perf_counter_ns() - began)
+        return ranking
+
+    try:
+        return RecallPoint(expansion, round(recall(search), 4), round(median(nanoseconds) / 1e6, 4))
+    finally:
+        dense.close()
+
+
+def _to_float32(vectors: NDArray[np.float32], queries: NDArray[np.float32]) -> Recall:
+    return lambda search: recall_at_10(vectors, queries, search)
+
+
+def _to_int8(bundle: Bundle, queries: NDArray[np.float32]) -> Recall:
+    """Recall against exact search of the index itself; equal scores are interchangeable here as well."""
+    dense = DenseIndex.open(bundle, replace(bundle.manifest.index, search="exact"))
+    right = [dense.search(query, 10).scores for query in queries]
+    dense.close()
+
+    def recall(search: Search) -> float:
+        found = 0
+        for query, scores in zip(queries, right, strict=True):
+            found += int((search(query, len(scores)).scores >= scores[-1] - TIE).sum())
+        return found / sum(map(len, right))
+
+    return recall
