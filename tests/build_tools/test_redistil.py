@@ -1,0 +1,114 @@
+"""New encoders for an existing bundle: a new version, the same documents and indexes."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+import edge_runtime
+from build_tools import record
+from build_tools.errors import BuildError, GateError, RecipeError
+from build_tools.progress import Progress
+from build_tools.redistil import redistil
+from edge_runtime import manifest as manifests
+
+KEPT = ("dense.usearch", "documents.sqlite", "documents.npy")
+
+
+@pytest.fixture
+def home(built_home: Path, tmp_path: Path) -> Path:
+    """A copy of the tiny bundle's build folder without its finished stages, as on another machine."""
+    return Path(shutil.copytree(built_home, tmp_path / "home", ignore=shutil.ignore_patterns("work", "lock")))
+
+
+def digests(bundle: Path) -> dict[str, str]:
+    return {entry.path: entry.sha256 for entry in manifests.read(bundle / "manifest.yaml").files}
+
+
+def test_another_rung(home: Path) -> None:
+    """One layer instead of two: index, words and documents are byte-identical, the version rises."""
+    before = digests(home / "bundle")
+    index = (home / "bundle" / "dense.usearch").read_bytes()
+    built = redistil(
+        home / "bundle",
+        ["encoders=[{id: layers1, layers: [1], max_tokens: 32, steps: 20}]", "gates.cosine_min=0.5"],
+        Progress(),
+    )
+    after = digests(built.bundle)
+    kept = [path for path in before if path in KEPT or path.startswith("lexical/")]
+    assert {path: after[path] for path in kept} == {path: before[path] for path in kept}
+    assert (built.bundle / "dense.usearch").read_bytes() == index
+    manifest = manifests.read(built.bundle / "manifest.yaml")
+    assert (manifest.version, [spec.id for spec in manifest.encoders]) == ("1.0.1", ["layers1"])
+    assert built.transport.name == "tiny-1.0.1.edge"
+    assert (home / "tiny-1.0.0.edge").exists()
+    with edge_runtime.open(built.bundle, encoder="layers1") as retriever:
+        assert retriever.search("oven", k=1)
+    again = record.read(home)
+    assert again is not None
+    assert again.recipe.version == "1.0.1"
+
+
+def test_the_documents_may_be_gone(home: Path, tmp_path: Path, corpus_file: Path) -> None:
+    """They are read from the bundle: the source is not looked at."""
+    path = home / "build.yaml"
+    path.write_text(path.read_text("utf-8").replace(str(corpus_file), str(tmp_path / "gone.jsonl")), "utf-8")
+    built = redistil(home / "bundle", ["encoders.0.steps=10", "version=2.0.0"], Progress())
+    assert manifests.read(built.bundle / "manifest.yaml").version == "2.0.0"
+
+
+@pytest.mark.parametrize("override", ["chunk.max_tokens=64", "teacher.ndim=16", "index.connectivity=8"])
+def test_what_the_index_depends_on(home: Path, override: str) -> None:
+    """Is refused, by the name of its section."""
+    with pytest.raises(BuildError, match=f"^{override.split('.')[0]}: documents or indexes depend on it"):
+        redistil(home / "bundle", [override], Progress())
+
+
+@pytest.mark.parametrize("version", ["1.0.0", "0.9.9"])
+def test_the_version_must_rise(home: Path, version: str) -> None:
+    """The same version as the recipe's rises by itself; a lower one is refused."""
+    if version == "1.0.0":
+        built = redistil(home / "bundle", ["encoders.0.steps=5", f"version={version}"], Progress())
+        assert built.transport.name == "tiny-1.0.1.edge"
+        return
+    with pytest.raises(BuildError, match=r"version 0\.9\.9: expected more than 1\.0\.0"):
+        redistil(home / "bundle", [f"version={version}"], Progress())
+
+
+def test_a_missed_gate_leaves_the_old_bundle(home: Path) -> None:
+    """The draft is kept for inspection, and the bundle answers as before."""
+    before = digests(home / "bundle")
+    with pytest.raises(GateError, match="gate at least"):
+        redistil(home / "bundle", ["encoders.0.steps=5", "gates.retention=5"], Progress())
+    assert digests(home / "bundle") == before
+    assert (home / "bundle.new" / "manifest.yaml").exists()
+
+
+def test_a_damaged_bundle(home: Path) -> None:
+    """Nothing is built on it."""
+    path = home / "bundle" / "documents.sqlite"
+    path.write_bytes(path.read_bytes()[:-1])
+    with pytest.raises(edge_runtime.IntegrityError, match=r"documents\.sqlite"):
+        redistil(home / "bundle", [], Progress())
+
+
+def test_no_recipe(home: Path) -> None:
+    """A bundle alone does not say what it was made from."""
+    (home / "build.yaml").unlink()
+    with pytest.raises(BuildError, match=r"has no build\.yaml"):
+        redistil(home / "bundle", [], Progress())
+
+
+def test_a_bundle_elsewhere(home: Path) -> None:
+    """The directory must stand in its build folder."""
+    (home / "bundle").rename(home / "copy")
+    with pytest.raises(BuildError, match="in its build folder"):
+        redistil(home / "copy", [], Progress())
+
+
+def test_a_wrong_override(home: Path) -> None:
+    """Is named as it was typed."""
+    with pytest.raises(RecipeError, match=r"--set encoders\.0\.step"):
+        redistil(home / "bundle", ["encoders.0.step=5"], Progress())
