@@ -1,4 +1,4 @@
-"""Finished parts to a bundle directory: a draft to measure, its manifest, and the gates.
+"""Finished parts to a bundle directory: a draft to measure, and its manifest.
 
 The draft is a whole bundle but for its golden queries and quality card, so what is measured is exactly
 what ships. No wall-clock figure enters a bundle: the same inputs give the same bytes, on the same kind of
@@ -17,15 +17,17 @@ from pathlib import Path
 
 from build_tools import documents, quality
 from build_tools.card import GOLDEN
-from build_tools.errors import BuildError, GateError
-from build_tools.pipeline import Encoder, Parts
+from build_tools.errors import BuildError
+from build_tools.pipeline import Parts
 from build_tools.quality import QualityCard
-from build_tools.recipe import GatesSpec
+from build_tools.stages.rungs import Encoder
 from edge_runtime import manifest as manifests
 from edge_runtime.bundle import sha256
 from edge_runtime.manifest import (
     Compatible,
     DocumentsSpec,
+    EncoderCost,
+    EncoderQuality,
     EncoderSpec,
     FileEntry,
     FusionSpec,
@@ -34,7 +36,7 @@ from edge_runtime.manifest import (
 )
 
 TOKENIZER = "tokenizer.json"
-OLDEST_RUNTIME = "0.1.0"
+OLDEST_RUNTIME = "0.2.0"
 
 
 def draft(parts: Parts, directory: Path) -> None:
@@ -43,7 +45,8 @@ def draft(parts: Parts, directory: Path) -> None:
     (directory / "encoders").mkdir(parents=True)
     (directory / "lexical").mkdir()
     for encoder in parts.encoders:
-        shutil.copyfile(encoder.path, directory / _encoder_path(encoder))
+        copy = shutil.copytree if encoder.path.is_dir() else shutil.copyfile
+        copy(encoder.path, directory / _encoder_path(encoder))
         shutil.copyfile(encoder.distilled.tokenizer, directory / _tokenizer_path(parts, encoder))
     shutil.copyfile(parts.index, directory / parts.index_spec.path)
     for name in (documents.FILENAME, documents.OWNERS):
@@ -55,8 +58,12 @@ def draft(parts: Parts, directory: Path) -> None:
     write_manifest(parts, directory)
 
 
-def write_manifest(parts: Parts, directory: Path) -> None:
-    """Hashes every file of the directory and writes the manifest that lists them."""
+def write_manifest(parts: Parts, directory: Path, card: QualityCard | None = None) -> None:
+    """Hashes every file of the directory and writes the manifest that lists them.
+
+    Args:
+        card: what was measured, from which each encoder's quality is taken.
+    """
     members = sorted(path for path in directory.rglob("*") if path.is_file())
     files = tuple(
         FileEntry(path.relative_to(directory).as_posix(), path.stat().st_size, sha256(path))
@@ -69,7 +76,7 @@ def write_manifest(parts: Parts, directory: Path) -> None:
         version=parts.recipe.version,
         created=created(),
         compatible=Compatible(runtime=OLDEST_RUNTIME),
-        encoders=tuple(_encoder_spec(parts, encoder) for encoder in parts.encoders),
+        encoders=tuple(_encoder_spec(parts, encoder, card) for encoder in parts.encoders),
         index=parts.index_spec,
         lexical=parts.lexical_spec,
         documents=_documents_spec(parts),
@@ -78,30 +85,11 @@ def write_manifest(parts: Parts, directory: Path) -> None:
         quality=quality.FILENAME,
         licences=(
             Licence("documents", parts.recipe.licence),
-            Licence(f"encoders, distilled from {parts.tower.name}", parts.tower.licence),
+            Licence(f"encoders, distilled from {parts.teacher.name}", parts.teacher.tower.licence),
         ),
         files=files,
     )
     (directory / manifests.FILENAME).write_bytes(manifests.dump(manifest))
-
-
-def check_gates(card: QualityCard, gates: GatesSpec, directory: Path) -> None:
-    """Compares the card with the recipe's gates.
-
-    Raises:
-        GateError: a table of every figure that fell short.
-    """
-    measured: list[tuple[str, float, float]] = []
-    for parity in card.parity:
-        measured.append((f"{parity.encoder} cosine_mean", parity.cosine_mean, gates.cosine_mean))
-        measured.append((f"{parity.encoder} cosine_min", parity.cosine_min, gates.cosine_min))
-    if card.index_recall is not None:
-        measured.append(("index_recall", card.index_recall, gates.index_recall))
-    # Not `value < gate`, which lets a figure that is not a number through.
-    short = [f"  {name}: {value:.4f}, gate {gate:.4f}" for name, value, gate in measured if not value >= gate]
-    if short:
-        lines = "\n".join(short)
-        raise GateError(f"below the recipe's gates; the draft is kept in {directory}:\n{lines}")
 
 
 def created() -> str:
@@ -119,7 +107,7 @@ def created() -> str:
 
 
 def _encoder_path(encoder: Encoder) -> str:
-    return f"encoders/{encoder.spec.id}.onnx"
+    return f"encoders/{encoder.spec.id}{'' if encoder.path.is_dir() else '.onnx'}"
 
 
 def _tokenizer_path(parts: Parts, encoder: Encoder) -> str:
@@ -128,18 +116,32 @@ def _tokenizer_path(parts: Parts, encoder: Encoder) -> str:
     return TOKENIZER if len(digests) == 1 else f"encoders/{encoder.spec.id}.tokenizer.json"
 
 
-def _encoder_spec(parts: Parts, encoder: Encoder) -> EncoderSpec:
+def _encoder_spec(parts: Parts, encoder: Encoder, card: QualityCard | None) -> EncoderSpec:
+    static = encoder.path.is_dir()
+    engine = ("numpy",) if static else ("onnx", "onnxruntime")
     return EncoderSpec(
         id=encoder.spec.id,
-        kind="onnx",
+        kind="static" if static else "onnx",
         path=_encoder_path(encoder),
         tokenizer=_tokenizer_path(parts, encoder),
-        ndim=parts.tower.ndim,
+        ndim=parts.teacher.ndim,
         max_tokens=encoder.spec.max_tokens,
         prompt="",
-        layers=len(encoder.spec.layers),
-        writer=_versions("torch", "onnx", "onnxruntime", "tokenizers"),
+        layers=len(encoder.distilled.layers),
+        writer=_versions("torch", *engine, "tokenizers"),
+        quality=_quality(card, encoder.spec.id),
+        cost=EncoderCost(_size(encoder.path), encoder.distilled.macs),
     )
+
+
+def _quality(card: QualityCard | None, encoder: str) -> EncoderQuality | None:
+    row = card.through_index(encoder) if card else None
+    return None if card is None or row is None else EncoderQuality(row.ndcg_10, row.retention, card.basis)
+
+
+def _size(path: Path) -> int:
+    """Bytes of a file, or of all files in a directory."""
+    return sum(file.stat().st_size for file in path.rglob("*")) if path.is_dir() else path.stat().st_size
 
 
 def _documents_spec(parts: Parts) -> DocumentsSpec:

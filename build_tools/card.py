@@ -11,14 +11,15 @@ from typing import Any
 import edge_runtime
 from build_tools import evaluate
 from build_tools.corpus.beir import read_qrels, read_queries
+from build_tools.distill.static import StaticStudent
 from build_tools.distill.student import Student
 from build_tools.distill.trainer import encode_tokens
 from build_tools.errors import DataError
 from build_tools.evaluate import Questions, Ranked, VectorSpace
 from build_tools.index import FILENAME as DENSE
 from build_tools.index import recall_at_10
-from build_tools.quality import Parity, Row
-from build_tools.towers import Tower
+from build_tools.quality import THROUGH_INDEX, Parity, Row
+from build_tools.teacher import Teacher
 from edge_runtime import manifest as manifests
 from edge_runtime.bundle import Bundle
 from edge_runtime.dense import DenseIndex
@@ -33,12 +34,17 @@ class Reference:
     """What the desktop still has of a build, to compare the bundle with.
 
     Attributes:
+        space: the document vectors in the index' dimensions.
+        full: the same in all of the teacher's.
         students: the PyTorch students by encoder id.
+        held_out: texts that no student learnt from.
     """
 
-    tower: Tower
+    teacher: Teacher
     space: VectorSpace
-    students: dict[str, Student]
+    full: VectorSpace
+    students: Mapping[str, Student | StaticStudent]
+    held_out: Sequence[str]
 
 
 def labelled(folder: Path, split: str, keys: Sequence[str], limit: int | None = None) -> Questions:
@@ -96,7 +102,7 @@ def parity_and_recall(
         parities.append(evaluate.parity(encoder_id, compiled, encode_tokens(student, tokens)))
     bundle = Bundle.open(directory, verify="size")
     dense = DenseIndex.open(bundle, bundle.manifest.index)
-    recall = recall_at_10(reference.space.vectors, reference.tower.encode_queries(texts), dense.search)
+    recall = recall_at_10(reference.space.vectors, reference.teacher.encode_queries(texts), dense.search)
     dense.close()
     bundle.close()
     return tuple(parities), round(recall, 4)
@@ -122,6 +128,12 @@ def write_golden(directory: Path, texts: Sequence[str]) -> None:
     (directory / GOLDEN).write_text(text, "utf-8")
 
 
+def size_of(directory: Path, encoder_id: str) -> int:
+    """Bytes of an encoder's own files, without its tokenizer."""
+    manifest = manifests.read(directory / manifests.FILENAME)
+    return sum(manifest.entry(path).size for path in manifest.encoder(encoder_id).members)
+
+
 def _relevant(judgements: Mapping[str, Mapping[str, int]]) -> set[str]:
     pairs = (pair for documents in judgements.values() for pair in documents.items())
     return {document for document, relevance in pairs if relevance > 0}
@@ -143,8 +155,11 @@ class _Meter:
         return row
 
     def add_teacher(self, reference: Reference) -> None:
-        vectors = reference.tower.encode_queries(self.texts)
-        self._teacher = self.add("teacher, exact float32", reference.space.rank(vectors)).ndcg_10
+        vectors = reference.teacher.tower.encode_queries(self.texts)
+        self._teacher = self.add("teacher, exact float32", reference.full.rank(vectors)).ndcg_10
+        if reference.teacher.reduction is not None:
+            ranked = reference.space.rank(reference.teacher.reduced(vectors))
+            self.add(f"teacher, {reference.teacher.ndim} dimensions", ranked)
 
 
 def _add_student(
@@ -155,10 +170,10 @@ def _add_student(
         vectors = encode_tokens(reference.students[encoder_id], tokens)
         meter.add(f"{encoder_id}, exact float32", reference.space.rank(vectors))
         compiled = reference.space.rank(retriever.encode(meter.texts))
-        meter.add(f"{encoder_id}, int8", compiled, size=_size(directory, f"encoders/{encoder_id}."))
+        meter.add(f"{encoder_id}, int8", compiled, size=size_of(directory, encoder_id))
     index_size = _size(directory, DENSE)
     dense = evaluate.bundle_rankings(retriever, meter.texts, "dense")
-    meter.add(f"{encoder_id}, int8, index", dense, size=index_size)
+    meter.add(f"{encoder_id}, {THROUGH_INDEX}", dense, size=index_size)
     meter.add(f"{encoder_id}, hybrid", evaluate.bundle_rankings(retriever, meter.texts, "hybrid"))
 
 

@@ -14,6 +14,7 @@ from edge_runtime import __version__, schema
 from edge_runtime.errors import Error
 
 if TYPE_CHECKING:
+    from build_tools.build import Built
     from build_tools.quality import QualityCard
 
 FAILED, INTERRUPTED = 1, 130
@@ -53,17 +54,18 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
 
     build = commands.add_parser("build", help="build a bundle from a recipe")
-    build.add_argument("recipe", type=Path, metavar="RECIPE", help="a recipe, such as bundles/beir.yaml")
-    build.add_argument(
-        "--set",
-        action="append",
-        default=[],
-        metavar="KEY.PATH=VALUE",
-        dest="overrides",
-        help="override a field of the recipe; may be given again",
-    )
+    _add_recipe(build)
     build.add_argument("--out", type=Path, default=Path("build"), help="where to build (default: build)")
     build.set_defaults(run=_build)
+
+    distill = commands.add_parser(
+        "distill", help="give a bundle other query encoders, keeping its documents and indexes"
+    )
+    distill.add_argument(
+        "bundle", type=Path, metavar="BUNDLE", help="a bundle's directory in its build folder"
+    )
+    _add_overrides(distill)
+    distill.set_defaults(run=_distill)
 
     evaluate = commands.add_parser("evaluate", help="measure a bundle on judged queries")
     evaluate.add_argument("bundle", type=Path, metavar="BUNDLE", help="a bundle's directory")
@@ -72,6 +74,44 @@ def _parser() -> argparse.ArgumentParser:
     evaluate.add_argument("--json", action="store_true", help="print JSON")
     evaluate.set_defaults(run=_evaluate)
 
+    report = commands.add_parser("report", help="write a page of figures about a bundle")
+    report.add_argument("bundle", type=Path, metavar="BUNDLE", help="a bundle's directory")
+    report.add_argument(
+        "--out", type=Path, metavar="DIR", help="where to write (default: report, beside the bundle)"
+    )
+    report.set_defaults(run=_report)
+
+    reranker = commands.add_parser(
+        "train-reranker", help="fine-tune a cross-encoder on the labelled pairs of a recipe"
+    )
+    _add_recipe(reranker)
+    reranker.add_argument(
+        "--base",
+        default="packaged",
+        metavar="MODEL",
+        help="encoder that it is made from: packaged, a folder or a hub name (default: packaged)",
+    )
+    reranker.add_argument("--out", type=Path, required=True, metavar="DIR", help="where to write it")
+    reranker.add_argument(
+        "--build",
+        type=Path,
+        default=Path("build"),
+        metavar="DIR",
+        help="where bundles are built; finished stages there are used (default: build)",
+    )
+    reranker.add_argument("--epochs", type=_positive_int, default=3, metavar="N", help="default: 3")
+    reranker.add_argument(
+        "--max-tokens",
+        type=_positive_int,
+        default=192,
+        metavar="N",
+        help="cut query and passage together to this many word pieces (default: 192)",
+    )
+    reranker.add_argument(
+        "--learning-rate", type=_positive_float, default=1e-4, metavar="RATE", help="its peak (default: 1e-4)"
+    )
+    reranker.set_defaults(run=_train_reranker)
+
     pack = commands.add_parser("pack", help="write a bundle's transport file")
     pack.add_argument("bundle", type=Path, metavar="BUNDLE", help="a bundle's directory")
     pack.add_argument("file", type=Path, metavar="FILE", help="the .edge file to write")
@@ -79,13 +119,55 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
+def _add_recipe(command: argparse.ArgumentParser) -> None:
+    command.add_argument("recipe", type=Path, metavar="RECIPE", help="a recipe, such as bundles/beir.yaml")
+    _add_overrides(command)
+
+
+def _add_overrides(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="KEY.PATH=VALUE",
+        dest="overrides",
+        help="override a field of the recipe; may be given again",
+    )
+
+
+def _positive_int(text: str) -> int:
+    value = int(text) if text.isdecimal() else 0
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"expected a whole number from 1; found {text!r}")
+    return value
+
+
+def _positive_float(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
+    if not 0 < value < 1:
+        raise argparse.ArgumentTypeError(f"expected a number between 0 and 1; found {text!r}")
+    return value
+
+
 def _build(options: argparse.Namespace) -> None:
     from build_tools import recipe_yaml
     from build_tools.build import build
     from build_tools.progress import Progress
 
-    progress = Progress()
-    built = build(recipe_yaml.load(options.recipe, options.overrides), options.out, progress)
+    _tell(build(recipe_yaml.load(options.recipe, options.overrides), options.out, Progress()))
+
+
+def _distill(options: argparse.Namespace) -> None:
+    from build_tools.progress import Progress
+    from build_tools.redistil import redistil
+
+    _tell(redistil(options.bundle, options.overrides, Progress()))
+
+
+def _tell(built: Built) -> None:
     _show(built.card)
     state = "built" if built.fresh else "up to date"
     print(f"{state}: {built.bundle}  ({built.transport.name}, {built.transport.stat().st_size / 1e6:.1f} MB)")
@@ -113,6 +195,32 @@ def _evaluate(options: argparse.Namespace) -> None:
         print(json.dumps(schema.encode(measured), indent=2))
     else:
         _show(measured)
+
+
+def _report(options: argparse.Namespace) -> None:
+    from build_tools.progress import Progress
+    from build_tools.report import report
+
+    print(report(options.bundle, options.out, Progress()))
+
+
+def _train_reranker(options: argparse.Namespace) -> None:
+    from build_tools import recipe_yaml
+    from build_tools.distill.reranker import RerankerSpec
+    from build_tools.progress import Progress
+    from build_tools.train_reranker import train_reranker
+
+    recipe = recipe_yaml.load(options.recipe, options.overrides)
+    spec = RerankerSpec(
+        base=options.base,
+        epochs=options.epochs,
+        max_tokens=options.max_tokens,
+        learning_rate=options.learning_rate,
+        train_embeddings=recipe.training.train_embeddings,
+        seed=recipe.training.seed,
+    )
+    _show(train_reranker(recipe, spec, build=options.build, out=options.out, progress=Progress()))
+    print(f"written: {options.out}")
 
 
 def _pack(options: argparse.Namespace) -> None:

@@ -9,18 +9,18 @@ import json
 from dataclasses import asdict
 from pathlib import Path
 
-from build_tools import assemble, card, documents, pipeline, quality, record
+from build_tools import assemble, card, documents, gates, pipeline, quality, record, reduction, timing
 from build_tools.corpus.beir import read_qrels, read_queries
 from build_tools.evaluate import Questions, VectorSpace, agreement
 from build_tools.pipeline import Parts
 from build_tools.progress import Progress
-from build_tools.quality import QualityCard
+from build_tools.quality import DimensionCost, PrunedVocabulary, QualityCard
 from build_tools.recipe import Recipe
 from build_tools.record import BUNDLE
 from build_tools.swap import swap_in
 from build_tools.workspace import Workspace, locked
 from edge_runtime import manifest as manifests
-from edge_runtime.bundle import sha256
+from edge_runtime.bundle import Bundle, sha256
 
 CURVES, WORK = "curves", "work"
 
@@ -32,14 +32,33 @@ def make(recipe: Recipe, home: Path, progress: Progress) -> QualityCard:
         BuildError: a stage could not go on, or a gate was missed; finished stages are kept.
     """
     _check_early(recipe)
-    parts = pipeline.make_parts(recipe, Workspace(home / WORK), progress)
+    return _finish(pipeline.make_parts(recipe, Workspace(home / WORK), progress), home, progress)
+
+
+def remake(recipe: Recipe, home: Path, progress: Progress) -> QualityCard:
+    """The same with the documents and indexes of the bundle that stands in `home`, byte for byte.
+
+    Raises:
+        BundleError: that bundle is damaged.
+        BuildError: as `make`; also when the teacher is not the one that made the index.
+    """
+    _check_early(recipe)
+    bundle = home / BUNDLE
+    Bundle.open(bundle).close()  # every byte is checked
+    manifest = manifests.read(bundle / manifests.FILENAME)
+    parts = pipeline.remake_encoders(recipe, bundle, manifest, Workspace(home / WORK), progress)
+    return _finish(parts, home, progress)
+
+
+def _finish(parts: Parts, home: Path, progress: Progress) -> QualityCard:
+    """Assembles, measures and checks; only then the old bundle makes room."""
     _write_curves(parts, home / CURVES)
     finished = home / f"{BUNDLE}.new"
     assemble.draft(parts, finished)
     measured = _measure(parts, finished, progress)
     quality.write(measured, finished)
-    assemble.write_manifest(parts, finished)
-    assemble.check_gates(measured, recipe.gates, finished)
+    assemble.write_manifest(parts, finished, measured)
+    _check_gates(parts, measured, finished)
     (home / record.FILENAME).unlink(missing_ok=True)  # from here on it would speak of another bundle
     swap_in(finished, home / BUNDLE)
     return measured
@@ -83,7 +102,49 @@ def _measure(parts: Parts, directory: Path, progress: Progress) -> QualityCard:
     questions = _questions(parts, reference)
     with progress.task("measuring", total=None, unit="systems") as advance:
         rows = card.rows(directory, questions, reference, advance)
-    return QualityCard(questions.basis, len(questions.texts), rows, parities, recall)
+    return QualityCard(
+        basis=questions.basis,
+        queries=len(questions.texts),
+        rows=rows,
+        parity=parities,
+        index_recall=recall,
+        dimensions=_dimensions(parts),
+        vocabularies=_vocabularies(parts),
+    )
+
+
+def _check_gates(parts: Parts, measured: QualityCard, directory: Path) -> None:
+    spec, ids = parts.recipe.gates, [encoder.spec.id for encoder in parts.encoders]
+    ratios: dict[str, float] = {}
+    if spec.latency_ratio is not None:
+        ratios = timing.latency_ratios(directory, ids, parts.teacher, parts.held_out.texts)
+    size = sum(path.stat().st_size for path in directory.rglob("*") if path.is_file())
+    gates.check(gates.gates(spec, measured, ids, size=size, latency_ratios=ratios), directory)
+
+
+def _dimensions(parts: Parts) -> tuple[DimensionCost, ...]:
+    """What halving the dimensions again and again would cost, where the recipe asks for fewer."""
+    spec = parts.recipe.teacher
+    if spec.ndim is None:
+        return ()
+    sizes = {parts.teacher.tower.ndim >> halvings for halvings in range(5)}
+    dims = sorted({size for size in sizes if size >= 8} | {spec.ndim}, reverse=True)
+    queries = parts.teacher.tower.encode_queries(parts.held_out.texts)
+    return tuple(reduction.costs(parts.vectors.full, queries, dims, method=spec.reduction))
+
+
+def _vocabularies(parts: Parts) -> tuple[PrunedVocabulary, ...]:
+    return tuple(
+        PrunedVocabulary(
+            encoder=encoder.spec.id,
+            entries_before=pruned.entries_before,
+            entries_after=pruned.entries_after,
+            bytes_saved=pruned.bytes_saved,
+            respelt=pruned.respelt,
+        )
+        for encoder in parts.encoders
+        if (pruned := encoder.distilled.pruned)
+    )
 
 
 def _questions(parts: Parts, reference: card.Reference) -> Questions:
@@ -93,7 +154,8 @@ def _questions(parts: Parts, reference: card.Reference) -> Questions:
         return card.labelled(folder, evaluation.split, reference.space.keys, evaluation.queries)
     count = evaluation.queries or len(parts.held_out.texts)
     texts = parts.held_out.texts[:count]
-    return agreement(texts, reference.space.rank(parts.held_out.targets[:count]))
+    # By all of the teacher's dimensions, so that the card says what fewer of them lose.
+    return agreement(texts, reference.full.rank(parts.teacher.tower.encode_queries(texts)))
 
 
 def _judged(recipe: Recipe) -> Path | None:
@@ -106,6 +168,8 @@ def _judged(recipe: Recipe) -> Path | None:
 
 def _reference(parts: Parts) -> card.Reference:
     directory = parts.corpus.stage.directory
-    space = VectorSpace(parts.vectors, documents.owners(directory), documents.keys(directory))
+    owners, keys = documents.owners(directory), documents.keys(directory)
     students = {encoder.spec.id: encoder.distilled.student for encoder in parts.encoders}
-    return card.Reference(parts.tower, space, students)
+    space = VectorSpace(parts.vectors.vectors, owners, keys)
+    full = VectorSpace(parts.vectors.full, owners, keys)
+    return card.Reference(parts.teacher, space, full, students, parts.held_out.texts)

@@ -13,6 +13,8 @@ from rich.table import Table
 from edge_runtime import schema
 
 FILENAME = "quality.yaml"
+THROUGH_INDEX = "int8, index"
+"""What the card calls an encoder as it ships."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,12 +46,46 @@ class Parity:
 
 
 @dataclass(frozen=True, slots=True)
+class DimensionCost:
+    """What a number of dimensions costs and saves.
+
+    Attributes:
+        recall_10: share of the ten nearest by all dimensions that are among the ten nearest by these.
+        variance_kept: share of the documents' mean squared length.
+        bytes_per_vector: of the index, int8, without its graph.
+    """
+
+    ndim: int
+    recall_10: float
+    variance_kept: float
+    bytes_per_vector: int
+
+
+@dataclass(frozen=True, slots=True)
+class PrunedVocabulary:
+    """What an encoder's smaller vocabulary saved and cost.
+
+    Attributes:
+        bytes_saved: of the word table and the tokenizer together.
+        respelt: share of held-out texts that are spelt in other pieces than before.
+    """
+
+    encoder: str
+    entries_before: int
+    entries_after: int
+    bytes_saved: int
+    respelt: float
+
+
+@dataclass(frozen=True, slots=True)
 class QualityCard:
     """What a build measured of itself.
 
     Attributes:
         basis: "labels" for judged queries; "teacher" for agreement with it.
         index_recall: recall@10 of the shipped index against exact float32 search.
+        dimensions: what fewer dimensions would cost, where the recipe reduces them.
+        vocabularies: of encoders with a pruned one.
     """
 
     basis: Literal["labels", "teacher"]
@@ -57,6 +93,12 @@ class QualityCard:
     rows: tuple[Row, ...]
     parity: tuple[Parity, ...]
     index_recall: float | None
+    dimensions: tuple[DimensionCost, ...] = ()
+    vocabularies: tuple[PrunedVocabulary, ...] = ()
+
+    def through_index(self, encoder: str) -> Row | None:
+        """The row of an encoder as it ships: int8, through the index."""
+        return next((row for row in self.rows if row.system == f"{encoder}, {THROUGH_INDEX}"), None)
 
 
 def write(card: QualityCard, directory: Path) -> None:

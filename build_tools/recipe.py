@@ -11,32 +11,14 @@ import re
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
+from build_tools.recipe_checks import NAME_RULE, above_zero, at_least, matches, not_empty, within_one
+from build_tools.recipe_training import QueriesSpec, StudentSpec, TeacherSpec, TrainingSpec
 from edge_runtime.manifest import NAME_PATTERN, VERSION_PATTERN
 from edge_runtime.schema import SchemaError, shown
 
-_NAME_RULE = "1 to 64 lower-case letters, digits, '.', '_' or '-', a letter or digit first"
 _SECTION = re.compile(r"[0-9a-zA-Z]+")
 _SPLIT = re.compile(r"[0-9a-zA-Z_][0-9a-zA-Z._-]*")
 _ONLY_FOR = {"fields": ("jsonl", "csv"), "delimiter": ("csv",), "sections": ("man",)}
-
-
-def _at_least(spec: object, least: int, *names: str) -> None:
-    for name in names:
-        value = getattr(spec, name)
-        if value is not None and value < least:
-            raise SchemaError((name,), f"expected {least} or more; found {value}")
-
-
-def _not_empty(spec: object, *names: str) -> None:
-    for name in names:
-        if getattr(spec, name) == "":
-            raise SchemaError((name,), "expected some text; found ''")
-
-
-def _matches(spec: object, name: str, pattern: re.Pattern[str], rule: str) -> None:
-    value = getattr(spec, name)
-    if not pattern.fullmatch(value):
-        raise SchemaError((name,), f"expected {rule}; found {shown(value)}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +31,7 @@ class Fields:
     metadata: Annotated[tuple[str, ...], "Further fields to keep with each hit."] = ()
 
     def __post_init__(self) -> None:
-        _not_empty(self, "id", "title", "text")
+        not_empty(self, "id", "title", "text")
         if len(set(self.metadata)) != len(self.metadata) or "" in self.metadata:
             raise SchemaError(("metadata",), f"expected different names; found {', '.join(self.metadata)}")
 
@@ -89,7 +71,7 @@ class CorpusSpec:
             if not _SECTION.fullmatch(section):
                 problem = f"expected letters and digits such as 3 or 3pm; found {shown(section)}"
                 raise SchemaError(("sections", i), problem)
-        _at_least(self, 1, "limit")
+        at_least(self, 1, "limit")
 
     def _check_path(self) -> None:
         if self.source in ("jsonl", "csv", "text", "beir") and not self.path:
@@ -98,7 +80,7 @@ class CorpusSpec:
             raise SchemaError(("path",), problem)
         if self.source == "python" and self.path is not None:
             raise SchemaError(("path",), "source python reads the running interpreter; remove the path")
-        _not_empty(self, "path")
+        not_empty(self, "path")
 
     def _check_only_used(self) -> None:
         for field in dataclasses.fields(self):
@@ -121,89 +103,13 @@ class ChunkSpec:
     overlap_tokens: Annotated[int, "Sentences repeated from the passage before, up to this many tokens."] = 32
 
     def __post_init__(self) -> None:
-        _at_least(self, 16, "max_tokens")
-        _at_least(self, 0, "overlap_tokens")
+        at_least(self, 16, "max_tokens")
+        at_least(self, 0, "overlap_tokens")
         if self.max_tokens is not None and self.overlap_tokens * 2 > self.max_tokens:
             raise SchemaError(
                 ("overlap_tokens",),
                 f"expected at most half of max_tokens ({self.max_tokens // 2}); found {self.overlap_tokens}",
             )
-
-
-@dataclass(frozen=True, slots=True)
-class TeacherSpec:
-    """The document tower, and the model whose vector space the students learn."""
-
-    model: Annotated[
-        str,
-        "`packaged` (all-MiniLM-L6-v2 from its Python package), a sentence-transformers folder, or a hub "
-        "name.",
-    ] = "packaged"
-    query_prompt: Annotated[str | None, "Text before every query; null takes the model's own, if any."] = None
-    document_prompt: Annotated[
-        str | None, "Text before every document; null takes the model's own, if any."
-    ] = None
-    batch_size: Annotated[int, "Texts encoded at once."] = 32
-
-    def __post_init__(self) -> None:
-        _not_empty(self, "model")
-        _at_least(self, 1, "batch_size")
-
-
-@dataclass(frozen=True, slots=True)
-class StudentSpec:
-    """A query encoder for the device, distilled from the teacher."""
-
-    id: Annotated[str, "Its name in the bundle, by the same rule as the bundle's."] = "layers3"
-    base: Annotated[
-        str, "Encoder that the layers are cut from: `teacher`, or a transformers folder or hub name."
-    ] = "teacher"
-    layers: Annotated[tuple[int, ...], "Which layers of the base to keep, from 0, in order."] = (0, 2, 5)
-    max_tokens: Annotated[int, "Longest query in word pieces; longer ones are cut."] = 128
-
-    def __post_init__(self) -> None:
-        _matches(self, "id", NAME_PATTERN, _NAME_RULE)
-        _not_empty(self, "base")
-        if not self.layers or list(self.layers) != sorted(set(self.layers)) or self.layers[0] < 0:
-            raise SchemaError(("layers",), f"expected rising numbers from 0; found {list(self.layers)[:12]}")
-        _at_least(self, 8, "max_tokens")
-
-
-@dataclass(frozen=True, slots=True)
-class TrainingSpec:
-    """How students are aligned to the teacher's vectors. No labels are used."""
-
-    loss: Annotated[
-        Literal["cosine", "l2"],
-        "`cosine`: 1 − cosine to the teacher's vector. `l2`: Euclidean distance to it (LEAF, "
-        "arXiv 2509.12539).",
-    ] = "cosine"
-    queries: Annotated[
-        str | None, "A file of further training text, one query a line (say, a query log)."
-    ] = None
-    texts: Annotated[int, "At most this many training texts, drawn evenly from the corpus."] = 20000
-    steps: Annotated[int, "Optimizer steps for each student."] = 1000
-    minutes: Annotated[
-        float | None,
-        "Stop earlier when this much training time has passed. Two builds may then differ: prefer `steps`.",
-    ] = None
-    batch_size: Annotated[int, "Texts in a step."] = 32
-    learning_rate: Annotated[float, "Peak learning rate (AdamW, warm-up, cosine decay)."] = 3e-4
-    train_embeddings: Annotated[bool, "Train the word table too; frozen is faster."] = False
-    held_out: Annotated[int, "Texts kept from training, for the learning curve and the quality card."] = 500
-    seed: Annotated[int, "Seed of every random choice."] = 0
-
-    def __post_init__(self) -> None:
-        _at_least(self, 1, "texts", "steps", "batch_size")
-        _at_least(self, 16, "held_out")
-        _at_least(self, 0, "seed")
-        if self.seed >= 1 << 32:
-            raise SchemaError(("seed",), f"expected less than 2**32; found {self.seed}")
-        _not_empty(self, "queries")
-        for name in ("learning_rate", "minutes"):
-            value = getattr(self, name)
-            if value is not None and value <= 0:
-                raise SchemaError((name,), f"expected more than 0; found {value}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,8 +122,8 @@ class IndexSpec:
     expansion_search: Annotated[int, "HNSW candidates while searching (ef)."] = 96
 
     def __post_init__(self) -> None:
-        _at_least(self, 0, "exact_below")
-        _at_least(self, 2, "connectivity", "expansion_add", "expansion_search")
+        at_least(self, 0, "exact_below")
+        at_least(self, 2, "connectivity", "expansion_add", "expansion_search")
 
 
 @dataclass(frozen=True, slots=True)
@@ -231,7 +137,7 @@ class LexicalSpec:
     b: Annotated[float, "How much long passages are held back, 0 to 1."] = 0.4
 
     def __post_init__(self) -> None:
-        _at_least(self, 0, "k1", "b")
+        at_least(self, 0, "k1", "b")
         if self.b > 1:
             raise SchemaError(("b",), f"expected at most 1; found {self.b}")
 
@@ -244,7 +150,7 @@ class FusionSpec:
     depth: Annotated[int, "Documents taken from each ranking."] = 100
 
     def __post_init__(self) -> None:
-        _at_least(self, 1, "k", "depth")
+        at_least(self, 1, "k", "depth")
 
 
 @dataclass(frozen=True, slots=True)
@@ -255,22 +161,34 @@ class EvaluationSpec:
     queries: Annotated[int | None, "At most this many queries; null takes all."] = None
 
     def __post_init__(self) -> None:
-        _matches(self, "split", _SPLIT, "the name of a file in qrels/, without .tsv")
-        _at_least(self, 1, "queries")
+        matches(self, "split", _SPLIT, "the name of a file in qrels/, without .tsv")
+        at_least(self, 1, "queries")
 
 
 @dataclass(frozen=True, slots=True)
 class GatesSpec:
-    """Figures that a build must reach; one that falls short fails and keeps its work for inspection."""
+    """Figures that a build must reach; one that falls short fails and keeps its work for inspection.
 
-    cosine_mean: Annotated[float, "int8 against PyTorch on held-out text, mean cosine."] = 0.993
+    Those of an encoder are asked of every encoder of the recipe.
+    """
+
+    cosine_mean: Annotated[float, "int8 against PyTorch on held-out text, mean cosine, at least."] = 0.993
     cosine_min: Annotated[float, "The same, worst text."] = 0.98
-    index_recall: Annotated[float, "Index recall@10 against exact float32 search."] = 0.99
+    index_recall: Annotated[float, "Index recall@10 against exact float32 search, at least."] = 0.99
+    retention: Annotated[
+        float | None, "Share of the teacher's nDCG@10 kept by each encoder through the index, at least."
+    ] = None
+    ndcg_10: Annotated[float | None, "nDCG@10 of each encoder through the index, at least."] = None
+    bytes: Annotated[int | None, "Bytes of the whole bundle, at most."] = None
+    latency_ratio: Annotated[
+        float | None,
+        "Median time to encode a query on this machine, as a share of the teacher's in PyTorch, at most.",
+    ] = None
 
     def __post_init__(self) -> None:
-        for name in ("cosine_mean", "cosine_min", "index_recall"):
-            if not 0 <= getattr(self, name) <= 1:
-                raise SchemaError((name,), f"expected 0 to 1; found {getattr(self, name)}")
+        within_one(self, "cosine_mean", "cosine_min", "index_recall", "ndcg_10")
+        above_zero(self, "retention", "latency_ratio")
+        at_least(self, 1, "bytes")
 
 
 @dataclass(frozen=True, slots=True)
@@ -288,6 +206,7 @@ class Recipe:
     encoders: Annotated[tuple[StudentSpec, ...], "The query encoders; the first is the default."] = (
         StudentSpec(),
     )
+    queries: Annotated[QueriesSpec, "The queries that they learn from."] = QueriesSpec()
     training: Annotated[TrainingSpec, "How they are distilled."] = TrainingSpec()
     index: Annotated[IndexSpec, "The dense index."] = IndexSpec()
     lexical: Annotated[LexicalSpec, "The word index."] = LexicalSpec()
@@ -297,12 +216,17 @@ class Recipe:
     gates: Annotated[GatesSpec, "Figures that the build must reach."] = GatesSpec()
 
     def __post_init__(self) -> None:
-        _matches(self, "name", NAME_PATTERN, _NAME_RULE)
-        _matches(self, "version", VERSION_PATTERN, "three numbers such as 1.0.0")
-        _not_empty(self, "licence")
+        matches(self, "name", NAME_PATTERN, NAME_RULE)
+        matches(self, "version", VERSION_PATTERN, "three numbers such as 1.0.0")
+        not_empty(self, "licence")
         if not self.encoders:
             raise SchemaError(("encoders",), "expected at least one encoder; found none")
+        if self.training.losses.needs_pairs and self.queries.labels is None:
+            problem = (
+                "contrastive and triplet learn from labelled pairs; say where they are in queries.labels"
+            )
+            raise SchemaError(("training", "losses"), problem)
         ids = [student.id for student in self.encoders]
         if len(set(ids)) != len(ids):
             raise SchemaError(("encoders",), f"the same id twice: {', '.join(ids)}")
-        _at_least(self, 1, "golden")
+        at_least(self, 1, "golden")

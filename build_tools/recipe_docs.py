@@ -33,6 +33,8 @@ corpus:
   path: notes.jsonl
   fields: {title: heading, text: body}
   on_error: skip
+queries:
+  log: questions.txt
 training:
   steps: 400
 """
@@ -157,20 +159,22 @@ def _annotated(hint: Any) -> tuple[Any, str]:
 
 
 def _section_kind(kind: Any) -> Any:
-    """The dataclass that `kind` is, or lists; None for anything else."""
+    """The dataclass that `kind` is, or lists, or may be; None for anything else."""
+    if get_origin(kind) in (Union, types.UnionType):
+        return next(filter(None, map(_section_kind, get_args(kind))), None)
     kind = get_args(kind)[0] if get_origin(kind) is tuple else kind
     return kind if dataclasses.is_dataclass(kind) else None
 
 
 def _type(kind: Any, name: str) -> str:
+    if get_origin(kind) in (Union, types.UnionType):
+        options = [_type(o, name) for o in get_args(kind) if o is not type(None)]
+        return " or ".join([*options, "null"])
     if _section_kind(kind) is not None:
         link = f"[section](#{name.replace('.', '')})"
         return f"list of {link}s" if get_origin(kind) is tuple else link
     if get_origin(kind) is tuple:
         return f"list of {_type(get_args(kind)[0], name)}s".replace("texts", "text")
-    if get_origin(kind) in (Union, types.UnionType):
-        options = [_type(o, name) for o in get_args(kind) if o is not type(None)]
-        return " or ".join([*options, "null"])
     if get_origin(kind) is Literal:
         return " or ".join(f"`{option}`" for option in get_args(kind))
     return {str: "text", int: "whole number", float: "number", bool: "`true` or `false`"}[kind]

@@ -164,5 +164,6 @@ def _default(kind: Any, part: str | int) -> object:
     """The plain form of what stands at `part` when a recipe leaves it out."""
     for field in dataclasses.fields(_required(kind)) if isinstance(part, str) else ():
         if field.name == part and field.default is not dataclasses.MISSING:
-            return schema.encode(field.default)
+            # None: a section that may be absent, and of which something is now to be set.
+            return {} if field.default is None else schema.encode(field.default)
     return {}

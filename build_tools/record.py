@@ -42,7 +42,9 @@ class Record:
 def inputs_of(recipe: Recipe) -> str:
     """Identifies all that a build depends on, without loading a model or reading a document."""
     files = [fingerprint.of(recipe.corpus)]
-    for path in (recipe.teacher.model, recipe.training.queries, *(s.base for s in recipe.encoders)):
+    labels = recipe.queries.labels.path if recipe.queries.labels else None
+    learnt = (recipe.queries.log, recipe.queries.generator, labels, recipe.training.cross_encoder)
+    for path in (recipe.teacher.model, *learnt, *(student.base for student in recipe.encoders)):
         files.append(fingerprint.of_path(path) if path else "")
     versions = [__version__, platform.python_version(), *map(version, LIBRARIES)]
     return hashlib.sha256(repr((versions, recipe, files)).encode()).hexdigest()

@@ -93,7 +93,9 @@ chunk: {{max_tokens: 48, overlap_tokens: 12}}
 teacher: {{model: {teacher_folder}}}
 encoders:
   - {{id: layers2, layers: [0, 2], max_tokens: 32}}
-training: {{steps: 60, batch_size: 16, learning_rate: 0.002, held_out: 32, train_embeddings: true}}
+  - {{id: static, kind: static, max_tokens: 32, batch_size: 64}}
+queries: {{held_out: 32}}
+training: {{steps: 60, batch_size: 16, learning_rate: 0.002, train_embeddings: true}}
 gates: {{cosine_mean: 0.98, cosine_min: 0.9, index_recall: 0.9}}
 golden: 4
 """,

@@ -13,14 +13,12 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
-import numpy as np
 import onnx
 import torch
-from numpy.typing import NDArray
 from onnx import ModelProto, TensorProto, helper, numpy_helper
 
+from build_tools.compile.rows import quantize_rows
 from build_tools.distill.student import Student
 from build_tools.errors import BuildError
 
@@ -144,15 +142,3 @@ def _store_word_table_as_int8(model: ModelProto, name: str) -> None:
     graph.node.remove(gather)
     for offset, node in enumerate(replacement):
         graph.node.insert(position + offset, node)
-
-
-def quantize_rows(table: NDArray[Any]) -> tuple[NDArray[np.int8], NDArray[np.float32]]:
-    """Each row to int8 by its own largest component.
-
-    Returns:
-        int8 (n, d) and float32 (n, 1); their product is the table to within half a step.
-    """
-    largest = np.abs(table).max(axis=1, keepdims=True)
-    scales = (largest / 127).astype(np.float32)
-    scales[scales == 0] = 1  # rows of zeros, or of numbers too small for a scale
-    return np.clip(np.rint(table / scales), -127, 127).astype(np.int8), scales

@@ -50,13 +50,15 @@ def documents(spec: CorpusSpec) -> Iterator[Record]:
     return (row if isinstance(row, BadRecord) else _document(row) for row in jsonl.rows(path))
 
 
-def read_queries(folder: str | Path) -> tuple[Query, ...]:
-    """The queries of `folder`/queries.jsonl, in file order.
+def read_queries(folder: str | Path, split: str | None = None) -> tuple[Query, ...]:
+    """The queries of `folder`/queries.jsonl, or of queries-`split`.jsonl where there is one, in file order.
 
     Raises:
         DataError: the file is missing or empty, a line is malformed, a text blank or an id repeated.
     """
-    path = Path(folder) / "queries.jsonl"
+    path = Path(folder) / f"queries-{split}.jsonl"
+    if split is None or not path.is_file():
+        path = Path(folder) / "queries.jsonl"
     if not path.is_file():
         raise DataError(f"{utf8.printable(path)}: no such file; {LAYOUT}")
     queries: dict[str, Query] = {}

@@ -24,14 +24,26 @@ def documents(spec: CorpusSpec) -> Iterator[Record]:
     Raises:
         CorpusError: the header row is missing, repeats a name or lacks a column that the recipe names.
     """
-    return records.documents(_rows(Path(spec.path or ""), spec), spec.fields)
+    found = rows(Path(spec.path or ""), spec.delimiter, needed=_needed(spec.fields))
+    return records.documents(found, spec.fields)
 
 
-def _rows(path: Path, spec: CorpusSpec) -> Iterator[Row | BadRecord]:
+def rows(
+    path: Path, delimiter: str, *, needed: Sequence[str], settings: str = "corpus.fields"
+) -> Iterator[Row | BadRecord]:
+    """Each row of `path` by column name, or as the bad record that it is.
+
+    Args:
+        needed: columns that must be there.
+        settings: where the recipe names them, for errors.
+
+    Raises:
+        CorpusError: the header row is missing, repeats a name or lacks a column in `needed`.
+    """
     # Bytes that are not UTF-8 become lone surrogates, so that one bad row does not end the stream.
     with path.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
-        parsed = _parse(file, spec.delimiter)
-        header = _header(parsed, utf8.printable(path), spec.fields)
+        parsed = _parse(file, delimiter)
+        header = _header(parsed, utf8.printable(path), needed, settings)
         for number, (line_number, cells) in enumerate(parsed, 1):
             yield _row(cells, header, f"{utf8.printable(path)}:{line_number}", number)
 
@@ -65,7 +77,10 @@ def _next_row(reader: Iterator[list[str]]) -> list[str]:
 
 
 def _header(
-    parsed: Iterator[tuple[int, Sequence[str] | csv.Error]], path: str, fields: Fields
+    parsed: Iterator[tuple[int, Sequence[str] | csv.Error]],
+    path: str,
+    needed: Sequence[str],
+    settings: str,
 ) -> tuple[str, ...]:
     line_number, row = next(parsed, (1, ()))
     if not row:
@@ -77,9 +92,9 @@ def _header(
     twice = [name for name, count in Counter(names).items() if name and count > 1]
     if twice:
         raise CorpusError(f"{path}:{line_number}: expected each column once; found twice: {', '.join(twice)}")
-    missing = [name for name in _needed(fields) if name not in names]
+    missing = [name for name in needed if name not in names]
     if missing:
-        raise CorpusError(f"{path}:{line_number}: {_missing_columns(missing, names)}")
+        raise CorpusError(f"{path}:{line_number}: {_missing_columns(missing, names, settings)}")
     return names
 
 
@@ -92,10 +107,12 @@ def _needed(fields: Fields) -> tuple[str, ...]:
     return (fields.text, *(name for name in chosen if name), *fields.metadata)
 
 
-def _missing_columns(missing: Sequence[str], names: Sequence[str]) -> str:
+def _missing_columns(missing: Sequence[str], names: Sequence[str], settings: str) -> str:
     wanted = ", ".join(repr(name) for name in missing)
     found = ", ".join(repr(name) for name in names)
-    advice = "set corpus.delimiter" if len(names) == 1 else "name the right ones under corpus.fields"
+    advice = f"name the right ones under {settings}"
+    if len(names) == 1 and settings == "corpus.fields":
+        advice = "set corpus.delimiter"
     return f"expected the column {wanted} in the header row; found {found}; {advice}"
 
 

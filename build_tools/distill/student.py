@@ -26,8 +26,9 @@ class StudentShape:
     """Everything needed to build an untrained student.
 
     Attributes:
-        ndim: dimensions of the output vector; a projection is added when it differs from `hidden`.
+        ndim: dimensions of the output vector.
         pooling: mean over the tokens, or the first token's state.
+        projected: a linear map follows the pooling even where `ndim` is `hidden`.
     """
 
     vocabulary: int
@@ -39,6 +40,12 @@ class StudentShape:
     ndim: int
     epsilon: float
     pooling: Literal["mean", "cls"]
+    projected: bool = False
+
+    @property
+    def has_projection(self) -> bool:
+        """Whether a linear map follows the pooling."""
+        return self.projected or self.ndim != self.hidden
 
 
 class Student(nn.Module):
@@ -51,26 +58,32 @@ class Student(nn.Module):
         self.positions = nn.Embedding(shape.positions, shape.hidden)
         self.norm = nn.LayerNorm(shape.hidden, eps=shape.epsilon)
         self.layers = nn.ModuleList(Layer(shape) for _ in range(shape.layers))
-        self.projection = nn.Linear(shape.hidden, shape.ndim) if shape.ndim != shape.hidden else None
+        self.projection = nn.Linear(shape.hidden, shape.ndim) if shape.has_projection else None
 
     def forward(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
         """Unit vectors of padded sequences."""
-        # Unsqueeze, cast, subtract, multiply: in this order ONNX Runtime recognises an attention mask.
-        bias = (1.0 - attention_mask[:, None, None, :].to(torch.float32)) * MASKED
-        positions = torch.arange(input_ids.shape[1], device=input_ids.device)
-        states = self.norm(self.words(input_ids) + self.positions(positions))
-        for layer in self.layers:
-            states = layer(states, bias)
-        pooled = self._pool(states, attention_mask)
+        pooled = self.pooled(input_ids, attention_mask)
         projected = pooled if self.projection is None else self.projection(pooled)
         unit: Tensor = projected / projected.norm(dim=1, keepdim=True).clamp_min(1e-12)
         return unit
 
-    def _pool(self, states: Tensor, attention_mask: Tensor) -> Tensor:
+    def pooled(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
+        """One state a sequence, (n, hidden): what the projection reads."""
+        # Unsqueeze, cast, subtract, multiply: in this order ONNX Runtime recognises an attention mask.
+        bias = (1.0 - attention_mask[:, None, None, :].to(torch.float32)) * MASKED
+        positions = torch.arange(input_ids.shape[1], device=input_ids.device)
+        states: Tensor = self.norm(self.words(input_ids) + self.positions(positions))
+        for layer in self.layers:
+            states = layer(states, bias)
         if self.shape.pooling == "cls":
             return states[:, 0]
         weights = attention_mask[:, :, None].to(torch.float32)
         return (states * weights).sum(1) / weights.sum(1).clamp_min(1e-9)
+
+    def parameter_groups(self, learning_rate: float, train_embeddings: bool) -> list[dict[str, Any]]:
+        """One group for the optimizer; the word table is frozen unless it is to train."""
+        self.words.weight.requires_grad_(train_embeddings)
+        return [{"params": [part for part in self.parameters() if part.requires_grad], "lr": learning_rate}]
 
 
 class Layer(nn.Module):
@@ -108,39 +121,57 @@ class Layer(nn.Module):
 
 def cut(
     base: PreTrainedModel,
-    layers: tuple[int, ...],
+    layers: tuple[int, ...] | None,
     ndim: int,
     pooling: Literal["mean", "cls"],
     *,
+    projected: bool = False,
     seed: int = 0,
 ) -> Student:
-    """A student with the weights of the chosen layers of `base`; a projection starts at random, from `seed`.
+    """A student with the weights of the chosen layers of `base`; None takes all of them.
+
+    A projection starts at random, from `seed`; `initialise.fit_projection` gives it a better start.
+
+    Args:
+        projected: as in `StudentShape`.
 
     Raises:
         ModelError: `base` is not a plain BERT encoder, or has no such layer.
     """
     config = base.config
     _require_plain_bert(config)
-    if layers[-1] >= config.num_hidden_layers:
+    chosen = tuple(range(config.num_hidden_layers)) if layers is None else layers
+    if chosen[-1] >= config.num_hidden_layers:
         raise ModelError(
-            f"encoders.layers: layer {layers[-1]} asked for; the base encoder has layers 0 to "
+            f"encoders.layers: layer {chosen[-1]} asked for; the base encoder has layers 0 to "
             f"{config.num_hidden_layers - 1}"
         )
     torch.manual_seed(seed)
-    student = Student(_shape_of(config, len(layers), ndim, pooling))
+    student = Student(_shape_of(config, len(chosen), ndim, pooling, projected))
     embeddings: Any = base.embeddings
     with torch.no_grad():
         student.words.weight.copy_(embeddings.word_embeddings.weight)
         token_type = embeddings.token_type_embeddings.weight[0]
         student.positions.weight.copy_(embeddings.position_embeddings.weight + token_type)
     student.norm.load_state_dict(embeddings.LayerNorm.state_dict())
-    for layer, number in zip(student.layers, layers, strict=True):
+    for layer, number in zip(student.layers, chosen, strict=True):
         _copy_layer(layer, base.get_submodule(f"encoder.layer.{number}"))
     return student
 
 
+def macs(shape: StudentShape, tokens: int) -> int:
+    """Multiply-adds of one query of `tokens` word pieces, special ones included.
+
+    Matrix products only: norms, softmax and activations are a few per cent, and table look-ups are free.
+    """
+    weights = 4 * shape.hidden**2 + 2 * shape.hidden * shape.intermediate
+    attention = 2 * tokens * shape.hidden
+    projection = shape.hidden * shape.ndim if shape.has_projection else 0
+    return shape.layers * tokens * (weights + attention) + projection
+
+
 def _shape_of(
-    config: PretrainedConfig, layers: int, ndim: int, pooling: Literal["mean", "cls"]
+    config: PretrainedConfig, layers: int, ndim: int, pooling: Literal["mean", "cls"], projected: bool
 ) -> StudentShape:
     return StudentShape(
         vocabulary=config.vocab_size,
@@ -152,6 +183,7 @@ def _shape_of(
         ndim=ndim,
         epsilon=config.layer_norm_eps,
         pooling=pooling,
+        projected=projected,
     )
 
 
@@ -180,5 +212,5 @@ def _require_plain_bert(config: PretrainedConfig) -> None:
         if found[name] != value:
             raise ModelError(
                 f"encoders.base: {name} is {found[name]!r}; students are cut from BERT encoders "
-                f"({name} {value!r}). Name one as encoders.base; any teacher will do."
+                f"({name} {value!r}). Name one as encoders.base, such as `packaged`; any teacher will do."
             )

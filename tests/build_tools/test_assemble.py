@@ -1,4 +1,4 @@
-"""Gates, dates, and the manifest of a draft."""
+"""Dates, and the manifest of a draft."""
 
 from __future__ import annotations
 
@@ -6,48 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from build_tools import assemble
-from build_tools.assemble import check_gates, created
-from build_tools.errors import BuildError, GateError
-from build_tools.quality import Parity, QualityCard
-from build_tools.recipe import GatesSpec
-
-GATES = GatesSpec(cosine_mean=0.99, cosine_min=0.95, index_recall=0.98)
-
-
-def card(*, mean: float = 0.99, least: float = 0.95, recall: float | None = 0.98) -> QualityCard:
-    """A card with the figures that have gates."""
-    return QualityCard("labels", 1, (), (Parity("e", 9, mean, least),), recall)
-
-
-def test_figures_at_the_gates_pass() -> None:
-    """And so does a figure that was not measured."""
-    check_gates(card(), GATES, Path("draft"))
-    check_gates(card(recall=None), GATES, Path("draft"))
-
-
-@pytest.mark.parametrize(
-    ("measured", "short"),
-    [
-        (card(mean=0.9899), ["e cosine_mean: 0.9899, gate 0.9900"]),
-        (card(least=0.5), ["e cosine_min: 0.5000, gate 0.9500"]),
-        (card(recall=0.97), ["index_recall: 0.9700, gate 0.9800"]),
-        (card(mean=float("nan")), ["e cosine_mean: nan, gate 0.9900"]),
-        (
-            card(mean=0, least=-1, recall=0),
-            ["e cosine_mean: 0.0000", "e cosine_min: -1.0000", "index_recall: 0.0000"],
-        ),
-    ],
-)
-def test_figures_that_fall_short(measured: QualityCard, short: list[str]) -> None:
-    """Each has a line; the message says where the draft is."""
-    with pytest.raises(GateError) as caught:
-        check_gates(measured, GATES, Path("out/bundle.new"))
-    first, *lines = str(caught.value).splitlines()
-    assert "draft is kept in out/bundle.new" in first
-    assert [line.strip().startswith(start) for line, start in zip(lines, short, strict=True)] == [True] * len(
-        short
-    )
+from build_tools import assemble, quality
+from build_tools.assemble import created
+from build_tools.errors import BuildError
 
 
 def test_created(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -77,3 +38,23 @@ def test_every_file_is_listed(bundle: Path) -> None:
     assert {entry.path for entry in manifest.files} == found - {manifests.FILENAME}
     assert [licence.licence for licence in manifest.licences] == ["CC0-1.0", "unknown"]
     assert manifest.encoders[0].tokenizer == assemble.TOKENIZER
+
+
+def test_encoders_in_the_manifest(bundle: Path) -> None:
+    """Each with its kind, its files, what it costs and how well it answers."""
+    from edge_runtime import manifest as manifests
+
+    manifest, card = manifests.read(bundle / manifests.FILENAME), quality.read(bundle)
+    layers, static = manifest.encoders
+    assert (layers.kind, layers.path, layers.layers) == ("onnx", "encoders/layers2.onnx", 2)
+    assert (static.kind, static.path, static.layers) == ("static", "encoders/static", 0)
+    assert static.writer.keys() == {"torch", "numpy", "tokenizers"}
+    for spec in (layers, static):
+        row = card.through_index(spec.id)
+        assert row is not None
+        assert spec.quality is not None
+        assert (spec.quality.ndcg_10, spec.quality.retention) == (row.ndcg_10, row.retention)
+        assert spec.cost is not None
+        assert spec.cost.bytes == sum((bundle / path).stat().st_size for path in spec.members)
+        assert spec.cost.macs > 0
+    assert manifest.compatible.runtime == assemble.OLDEST_RUNTIME

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from build_tools import assemble, make, quality, recipe_yaml, record
+from build_tools import assemble, gates, make, quality, recipe_yaml, record
 from build_tools import build as builds
 from build_tools.build import build
 from build_tools.errors import BuildError, DataError, GateError, ModelError
@@ -25,6 +25,7 @@ from build_tools.towers import Tower
 from build_tools.workspace import locked
 from edge_runtime.bundle import Bundle
 
+ENCODERS = {"student", "onnx", "static"}
 QUICK = ["training.steps=4", "gates.cosine_min=0", "gates.cosine_mean=0", "gates.index_recall=0"]
 
 
@@ -139,7 +140,17 @@ def test_interrupted_at_every_line(quick: Recipe, undisturbed: dict[str, bytes],
 @pytest.mark.usefixtures("_fixed_date")
 def test_interrupted_within_every_stage(quick: Recipe, undisturbed: dict[str, bytes], tmp_path: Path) -> None:
     """At the first sign of progress of each."""
-    for task in ("documents", "vectors", "lessons", "layers2", "index", "words", "measuring"):
+    for task in (
+        "documents",
+        "queries",
+        "vectors",
+        "lessons",
+        "layers2",
+        "static",
+        "index",
+        "words",
+        "measuring",
+    ):
         with pytest.raises(KeyboardInterrupt):
             build(quick, tmp_path, Silent(task_name=task))
     assert build(quick, tmp_path, Silent()).fresh
@@ -153,7 +164,7 @@ def test_interrupted_within_every_stage(quick: Recipe, undisturbed: dict[str, by
         (assemble, "draft"),
         (quality, "write"),
         (assemble, "write_manifest"),
-        (assemble, "check_gates"),
+        (gates, "check"),
         (make, "swap_in"),
     ],
 )
@@ -187,11 +198,18 @@ def test_interrupted_while_assembling(
         ("golden=3", set()),
         ("index.connectivity=8", {"index"}),
         ("lexical.k1=1.2", {"lexical"}),
-        ("training.steps=4", {"student", "onnx"}),
+        ("gates.ndcg_10=0.01", set()),
+        ("training.steps=4", ENCODERS),
         ("encoders.0.max_tokens=16", {"student", "onnx"}),
-        ("training.seed=1", {"lessons", "student", "onnx"}),
-        ("teacher.query_prompt=wheel", {"documents", "vectors", "lessons", "student", "onnx", "index"}),
-        ("chunk.max_tokens=30", {"documents", "vectors", "lessons", "student", "onnx", "index", "lexical"}),
+        ("encoders.1.bigrams=5", {"student", "static"}),
+        ("queries.generated=100", {"queries", "lessons", *ENCODERS}),
+        ("training.seed=1", {"queries", "lessons", *ENCODERS}),
+        ("teacher.ndim=16", {"reduced", *ENCODERS, "index"}),
+        ("teacher.query_prompt=wheel", {"documents", "vectors", "lessons", *ENCODERS, "index"}),
+        (
+            "chunk.max_tokens=30",
+            {"documents", "queries", "vectors", "lessons", *ENCODERS, "index", "lexical"},
+        ),
     ],
 )
 def test_a_change_reaches_no_more_than_it_must(
@@ -266,7 +284,7 @@ def test_below_the_gates(home: Path, recipe_file: Path, recipe: Recipe) -> None:
     """An error with the figures; the old bundle stays, the draft is kept beside it."""
     before = files(home)
     strict = recipe_yaml.load(recipe_file, ["gates.cosine_min=1.0"])
-    with pytest.raises(GateError, match=r"layers2 cosine_min: 0\.9\d+, gate 1\.0000"):
+    with pytest.raises(GateError, match=r"layers2 cosine_min: 0\.9\d+, gate at least 1\.0000"):
         build(strict, home.parent, Silent())
     assert files(home) == before
     Bundle.open(home / "bundle.new").close()
@@ -319,7 +337,11 @@ def test_two_builds_at_once(home: Path, recipe: Recipe) -> None:
         (["encoders.0.layers=[0, 9]"], ModelError, "layer 9 asked for"),
         (["encoders.0.base=nowhere/nothing"], ModelError, "encoders.base nowhere/nothing: cannot be loaded"),
         (["encoders.0.max_tokens=500"], ModelError, "max_tokens 500; the base encoder has 128 positions"),
-        (["training.queries=missing.txt"], DataError, "missing.txt: cannot be read"),
+        (["encoders.1.base=nowhere/nothing"], ModelError, "encoders.base nowhere/nothing: cannot be loaded"),
+        (["teacher.ndim=33"], ModelError, "teacher.ndim 33: the teacher's vectors have 32 dimensions"),
+        (["queries.log=missing.txt"], DataError, "missing.txt: cannot be read"),
+        (["queries.labels={source: csv, path: missing.csv}"], DataError, r"missing\.csv: "),
+        (["queries.labels={source: beir}"], DataError, "source beir needs a folder"),
         (["corpus.source=beir", "corpus.path=BEIR", "corpus.fields={}"], DataError, "no split 'test'"),
     ],
 )
@@ -366,7 +388,8 @@ def test_what_stands_behind_a_bundle(home: Path, monkeypatch: pytest.MonkeyPatch
     reference = reference_of(home / "bundle", Silent())
     assert reference is not None
     assert reference.space.vectors.shape == (len(reference.space.owners), 32)
-    assert reference.students.keys() == {"layers2"}
+    assert reference.full.vectors is reference.space.vectors
+    assert reference.students.keys() == {"layers2", "static"}
     monkeypatch.setattr(Tower, "load", no_model)
     monkeypatch.setattr(record, "__version__", "9.9.9")
     assert reference_of(home / "bundle", Silent()) is None

@@ -15,6 +15,7 @@ from build_tools import card, evaluate, quality
 from build_tools.errors import DataError
 from build_tools.quality import QualityCard, Row
 
+STAGES = ("exact float32", "int8", "int8, index", "hybrid")
 QUERIES = {"q1": "dough", "q2": "anchor", "q3": "never judged"}
 
 
@@ -57,26 +58,31 @@ def test_rows_of_a_build(bundle: Path) -> None:
     assert [row.system for row in measured.rows] == [
         "BM25",
         "teacher, exact float32",
-        "layers2, exact float32",
-        "layers2, int8",
-        "layers2, int8, index",
-        "layers2, hybrid",
+        *(f"layers2, {stage}" for stage in STAGES),
+        *(f"static, {stage}" for stage in STAGES),
     ]
     assert measured.rows[1].ndcg_10 == measured.rows[1].recall_10 == 1
     assert measured.rows[3].bytes == (bundle / "encoders" / "layers2.onnx").stat().st_size
     assert measured.rows[4].bytes == (bundle / "dense.usearch").stat().st_size
+    table = (bundle / "encoders" / "static").iterdir()
+    assert measured.rows[7].bytes == sum(file.stat().st_size for file in table)
+    assert [parity.encoder for parity in measured.parity] == ["layers2", "static"]
+    assert measured.dimensions == ()
+    assert measured.vocabularies == ()
 
 
 def test_golden_queries(bundle: Path) -> None:
     """What is written is what the bundle answers."""
     lines = [json.loads(line) for line in (bundle / card.GOLDEN).read_text("utf-8").splitlines()]
     assert len(lines) == 4
-    with edge_runtime.open(bundle) as retriever:
-        for line in lines:
-            assert line["tokens"] == {"layers2": retriever.tokenize(line["query"])}
-            vector = retriever.encode([line["query"]])[0]
-            assert np.array(line["vector"]["layers2"]) == pytest.approx(vector, abs=1e-6)
-            assert len(line["passages"]["layers2"]) == card.GOLDEN_PASSAGES
+    for encoder in ("layers2", "static"):
+        with edge_runtime.open(bundle, encoder=encoder) as retriever:
+            for line in lines:
+                assert line["tokens"].keys() == {"layers2", "static"}
+                assert line["tokens"][encoder] == retriever.tokenize(line["query"])
+                vector = retriever.encode([line["query"]])[0]
+                assert np.array(line["vector"][encoder]) == pytest.approx(vector, abs=1e-6)
+                assert len(line["passages"][encoder]) == card.GOLDEN_PASSAGES
 
 
 SYSTEMS = ("BM25", "teacher, exact float32", "layers3, exact float32", "layers3, int8, index")

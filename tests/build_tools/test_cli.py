@@ -49,18 +49,52 @@ def judged(tmp_path: Path) -> Path:
 def test_every_command_and_option_has_help() -> None:
     """Nobody has to read the source."""
     names = dict(parsers())
-    assert names.keys() == {"build", "evaluate", "pack"}
+    assert names.keys() == {"build", "distill", "evaluate", "report", "train-reranker", "pack"}
     for name, parser in names.items():
         for action in parser._actions:
             assert action.help, f"{name} {action.dest}"
 
 
-@pytest.mark.parametrize("arguments", [["--help"], ["build", "--help"], ["evaluate", "-h"], ["pack", "-h"]])
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["--help"],
+        *([name, "-h"] for name in ("build", "distill", "evaluate", "report", "train-reranker", "pack")),
+    ],
+)
 def test_help(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     """On stdout, status 0."""
     with pytest.raises(SystemExit, match="0"):
         cli.main(arguments)
     assert capsys.readouterr().out.startswith("usage: edge-build")
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "message"),
+    [
+        ("--epochs", "0", "expected a whole number from 1; found '0'"),
+        ("--max-tokens", "many", "expected a whole number from 1; found 'many'"),
+        ("--learning-rate", "nan", "expected a number between 0 and 1; found 'nan'"),
+        ("--learning-rate", "-1e-4", "expected a number between 0 and 1; found '-1e-4'"),
+    ],
+)
+def test_options_of_the_reranker(
+    option: str, value: str, message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A wrong number is named before anything is loaded."""
+    with pytest.raises(SystemExit, match="2"):
+        cli.main(["train-reranker", "r.yaml", "--out", "there", f"{option}={value}"])
+    assert f"argument {option}: {message}" in capsys.readouterr().err
+
+
+def test_a_reranker_needs_labels(
+    recipe_file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Status 1, and nothing is built."""
+    arguments = ["train-reranker", str(recipe_file), "--out", str(tmp_path / "r"), "--build", str(tmp_path)]
+    assert cli.main(arguments) == 1
+    assert "say where they are in queries.labels" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize("arguments", [[], ["unknown"], ["build"], ["build", "r.yaml", "--nonsense"]])
@@ -116,7 +150,7 @@ def test_below_the_gates(
     shutil.copytree(built_home, tmp_path / "tiny")
     status = cli.main(["build", str(recipe_file), "--out", str(tmp_path), "--set", "gates.cosine_min=1.0"])
     assert status == 1
-    assert "gate 1.0000" in capsys.readouterr().err
+    assert "gate at least 1.0000" in capsys.readouterr().err
 
 
 def test_a_wrong_date(
@@ -193,7 +227,8 @@ def test_evaluate(bundle: Path, judged: Path, capsys: pytest.CaptureFixture[str]
     assert (measured["basis"], measured["queries"]) == ("labels", 3)
     systems = [row["system"] for row in measured["rows"]]
     assert systems[:2] == ["BM25", "teacher, exact float32"]
-    assert systems[2:] == [f"layers2, {what}" for what in ("exact float32", "int8", "int8, index", "hybrid")]
+    stages = ("exact float32", "int8", "int8, index", "hybrid")
+    assert systems[2:] == [f"{encoder}, {what}" for encoder in ("layers2", "static") for what in stages]
     assert all(0 <= row["ndcg_10"] <= 1 for row in measured["rows"])
     assert {row["recall_100"] for row in measured["rows"][1:]} == {0.6667}
 

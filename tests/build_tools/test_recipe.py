@@ -126,14 +126,36 @@ def test_delimiters_are_one_character_that_can_separate(delimiter: str) -> None:
         ({"encoders": [{"layers": [1, 1]}]}, "encoders.0.layers"),
         ({"encoders": [{"layers": [-1, 0]}]}, "encoders.0.layers"),
         ({"encoders": [{"max_tokens": 7}]}, "encoders.0.max_tokens"),
+        ({"encoders": [{"id": "a", "kind": "static", "layers": [0]}]}, "encoders.0.layers"),
+        ({"encoders": [{"bigrams": 10}]}, "encoders.0.bigrams"),
+        ({"encoders": [{"kind": "static", "bigrams": -1}]}, "encoders.0.bigrams"),
+        ({"encoders": [{"kind": "static", "probe": 2}]}, "encoders.0.probe"),
+        ({"encoders": [{"probe": 0}]}, "encoders.0.probe"),
+        ({"encoders": [{"steps": -1}]}, "encoders.0.steps"),
+        ({"encoders": [{"learning_rate": 0}]}, "encoders.0.learning_rate"),
+        ({"encoders": [{"batch_size": 0}]}, "encoders.0.batch_size"),
+        ({"teacher": {"ndim": 7}}, "teacher.ndim"),
+        ({"teacher": {"reduction": "random"}}, "teacher.reduction"),
         ({"training": {"steps": 0}}, "training.steps"),
+        ({"training": {"patience": 0}}, "training.patience"),
         ({"training": {"minutes": 0}}, "training.minutes"),
         ({"training": {"learning_rate": -1e-4}}, "training.learning_rate"),
-        ({"training": {"held_out": 15}}, "training.held_out"),
+        ({"queries": {"held_out": 15}}, "queries.held_out"),
+        ({"queries": {"generated": -1}}, "queries.generated"),
+        ({"queries": {"noise": 1.5}}, "queries.noise"),
+        ({"queries": {"log": ""}}, "queries.log"),
+        ({"queries": {"generator": ""}}, "queries.generator"),
+        ({"queries": {"generator_queries": 0}}, "queries.generator_queries"),
+        ({"queries": {"labels": {"source": "excel"}}}, "queries.labels.source"),
+        ({"queries": {"labels": {"split": ""}}}, "queries.labels.split"),
         ({"training": {"seed": -1}}, "training.seed"),
         ({"training": {"seed": 2**32}}, "training.seed"),
-        ({"training": {"queries": ""}}, "training.queries"),
-        ({"training": {"loss": "l1"}}, "training.loss"),
+        ({"training": {"cross_encoder": ""}}, "training.cross_encoder"),
+        ({"training": {"losses": {"cosine": -1}}}, "training.losses.cosine"),
+        ({"training": {"candidates": {"count": 1}}}, "training.candidates.count"),
+        ({"training": {"candidates": {"depth": 5}}}, "training.candidates.depth"),
+        ({"training": {"candidates": {"margin": 0}}}, "training.candidates.margin"),
+        ({"training": {"candidates": {"temperature": 0}}}, "training.candidates.temperature"),
         ({"index": {"connectivity": 1}}, "index.connectivity"),
         ({"lexical": {"b": 1.1}}, "lexical.b"),
         ({"lexical": {"k1": -0.1}}, "lexical.k1"),
@@ -142,13 +164,49 @@ def test_delimiters_are_one_character_that_can_separate(delimiter: str) -> None:
         ({"evaluation": {"queries": 0}}, "evaluation.queries"),
         ({"golden": 0}, "golden"),
         ({"gates": {"cosine_min": 1.01}}, "gates.cosine_min"),
+        ({"gates": {"ndcg_10": 2}}, "gates.ndcg_10"),
+        ({"gates": {"retention": 0}}, "gates.retention"),
+        ({"gates": {"latency_ratio": 0}}, "gates.latency_ratio"),
+        ({"gates": {"bytes": 0}}, "gates.bytes"),
     ],
 )
 def test_values_out_of_range_are_refused(changes: dict[str, object], where: str) -> None:
     """Each at its own key, with what was expected and found."""
     found_at, why = problem(**changes)
     assert found_at == where
-    assert "found" in why or "same id twice" in why
+    assert "found" in why or "same id twice" in why or "remove it" in why
+
+
+@pytest.mark.parametrize(
+    ("changes", "where", "why"),
+    [
+        ({"training": {"losses": {"cosine": 0}}}, "training.losses", "expected at least one weight above 0"),
+        (
+            {"training": {"losses": {"triplet": 1}}},
+            "training.losses",
+            "contrastive and triplet learn from labelled pairs; say where they are in queries.labels",
+        ),
+        (
+            {"training": {"losses": {"kl": 1}}},
+            "training.cross_encoder",
+            "margin_mse, kl and preference need one; name it",
+        ),
+        ({"queries": {"labels": {"source": "csv"}}}, "queries.labels.path", "source csv needs a file"),
+        (
+            {"queries": {"labels": {"source": "titles", "split": "dev"}}},
+            "queries.labels.split",
+            "only for source beir, and the source is titles; remove it",
+        ),
+        (
+            {"queries": {"labels": {"source": "titles", "path": "x"}}},
+            "queries.labels.path",
+            "source titles reads the corpus itself; remove the path",
+        ),
+    ],
+)
+def test_what_losses_and_labels_need(changes: dict[str, object], where: str, why: str) -> None:
+    """Said before anything is read."""
+    assert problem(**changes) == (where, why)
 
 
 def test_whole_documents_take_any_overlap() -> None:

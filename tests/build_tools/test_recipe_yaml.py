@@ -10,7 +10,7 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from build_tools import marked_yaml, recipe, recipe_yaml
+from build_tools import marked_yaml, recipe, recipe_training, recipe_yaml
 from build_tools.errors import RecipeError
 from build_tools.recipe import Recipe
 from edge_runtime import schema
@@ -39,7 +39,7 @@ def outcome(text: str, overrides: list[str]) -> Recipe | str:
 @pytest.mark.parametrize("path", sorted(BUNDLES.glob("*.yaml")), ids=lambda path: path.stem)
 def test_every_recipe_of_the_project_loads(path: Path) -> None:
     """As written, or with the path that its first lines ask for."""
-    needs_path = path.stem in ("beir", "jsonl", "csv", "text")
+    needs_path = path.stem.partition("-")[0] in ("beir", "jsonl", "csv", "text")
     assert recipe_yaml.load(path, ["corpus.path=DIR"] if needs_path else []).name
 
 
@@ -164,6 +164,13 @@ def test_overrides_set_fields_that_the_file_leaves_out() -> None:
     assert load("licence: a\n", "name=b", "corpus={source: python}").name == "b"
 
 
+def test_overrides_reach_into_sections_that_are_absent() -> None:
+    """Labels have no default; the first override brings the section."""
+    loaded = load(MINIMAL, "queries.labels.path=pairs.csv", "queries.labels.source=csv")
+    assert loaded.queries.labels == recipe_training.LabelsSpec(source="csv", path="pairs.csv")
+    assert load(MINIMAL, "queries.labels.source=titles", "queries.labels=null").queries.labels is None
+
+
 def test_later_overrides_win_and_the_files_other_values_stay() -> None:
     """In the order of the command line."""
     text = MINIMAL + "training: {steps: 5, seed: 3}\n"
@@ -236,7 +243,7 @@ def test_a_wrong_override_is_quoted_in_its_error(override: str, message: str) ->
 def test_an_unknown_key_in_an_override_suggests_the_nearest() -> None:
     """As in a file."""
     message = failure(MINIMAL, "training.stps=5")
-    assert message.startswith("--set training.stps=5: training.stps: unknown key; allowed here: loss, ")
+    assert message.startswith("--set training.stps=5: training.stps: unknown key; allowed here: losses, ")
     assert message.endswith("(did you mean steps?)")
 
 
@@ -311,10 +318,16 @@ recipes = st.builds(
     ),
     teacher=st.builds(recipe.TeacherSpec, model=texts, query_prompt=st.none() | st.just("") | texts),
     encoders=st.lists(students, min_size=1, max_size=3, unique_by=lambda s: s.id).map(tuple),
+    queries=st.builds(
+        recipe_training.QueriesSpec,
+        labels=st.none()
+        | st.builds(recipe_training.LabelsSpec, source=st.just("csv"), path=texts, query=texts),
+        log=st.none() | texts,
+        noise=fractions,
+    ),
     training=st.builds(
         recipe.TrainingSpec,
-        loss=st.sampled_from(["cosine", "l2"]),
-        queries=st.none() | texts,
+        losses=st.builds(recipe_training.LossWeights, cosine=st.floats(0.1, 10), listwise=fractions),
         steps=counts,
         minutes=st.none() | st.floats(1e-9, 1e9),
         learning_rate=st.floats(1e-9, 1),

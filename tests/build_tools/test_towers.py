@@ -10,10 +10,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from sentence_transformers import SentenceTransformer
+from sentence_transformers.base.modules import Router, Transformer
+from sentence_transformers.sentence_transformer.modules import Pooling, StaticEmbedding
+from tokenizers import Tokenizer
+from tokenizers.models import WordLevel
+from tokenizers.pre_tokenizers import Whitespace
 
-from build_tools import towers
+from build_tools import shards, towers
 from build_tools.errors import BuildError, ModelError
-from build_tools.recipe import TeacherSpec
+from build_tools.recipe_training import TeacherSpec
 from build_tools.towers import Tower, encode_resumably
 from edge_runtime.bundle import sha256
 
@@ -43,7 +49,7 @@ def prompted_folder(teacher_folder: Path, tmp_path_factory: pytest.TempPathFacto
 @pytest.fixture
 def small_shards(monkeypatch: pytest.MonkeyPatch) -> None:
     """Ten texts a shard, so that a test needs few."""
-    monkeypatch.setattr(towers, "SHARD", 10)
+    monkeypatch.setattr(shards, "SHARD", 10)
 
 
 def lengths(texts: Sequence[str]) -> NDArray[np.float32]:
@@ -86,15 +92,6 @@ def test_interrupted_after_any_shard(tmp_path: Path, stop: int) -> None:
 
 
 @pytest.mark.usefixtures("small_shards")
-def test_interrupted_between_join_and_clean_up(tmp_path: Path) -> None:
-    """Unfinished files under temporary names are never read."""
-    (tmp_path / "shard-000001.npy.part").write_bytes(b"torn")
-    (tmp_path / "vectors.part").write_bytes(b"torn")
-    vectors = encode_resumably(TEXTS, 25, tmp_path, encode=lengths, advance=nothing)
-    assert np.array_equal(vectors, lengths(TEXTS))
-
-
-@pytest.mark.usefixtures("small_shards")
 def test_finished_vectors_are_mapped(tmp_path: Path) -> None:
     """Nothing is read from the stream, nothing computed, and nobody can write to them."""
     encode_resumably(TEXTS, 25, tmp_path, encode=lengths, advance=nothing)
@@ -112,15 +109,9 @@ def test_finished_vectors_are_mapped(tmp_path: Path) -> None:
 @pytest.mark.parametrize("count", [0, 5, 24, 26, 40])
 def test_another_number_of_texts_than_expected(tmp_path: Path, count: int) -> None:
     """An error, not an array with holes."""
-    with pytest.raises(BuildError, match=f"expected {count} texts to encode; found 25"):
+    with pytest.raises(BuildError, match=f"expected {count} items to compute; found 25"):
         encode_resumably(TEXTS, count, tmp_path, encode=lengths, advance=nothing)
     assert not (tmp_path / "vectors.npy").exists()
-
-
-def test_no_texts_at_all(tmp_path: Path) -> None:
-    """The same error."""
-    with pytest.raises(BuildError, match="expected 0 texts to encode; found 0"):
-        encode_resumably([], 0, tmp_path, encode=lengths, advance=nothing)
 
 
 def test_vectors_have_unit_length(tower: Tower) -> None:
@@ -138,11 +129,21 @@ def test_count_tokens(tower: Tower) -> None:
     assert tower.count_tokens(["", "flour", "flour water salt", "flour " * 500]) == [0, 1, 3, 500]
 
 
-def test_what_students_are_cut_from(tower: Tower) -> None:
-    """The transformer inside, and how it pools."""
-    assert tower.encoder.config.num_hidden_layers == 3
-    assert tower.pooling == "mean"
+def test_a_model_without_layers(tmp_path: Path) -> None:
+    """Is a tower like any other."""
+    words = Tokenizer(WordLevel({"[UNK]": 0, "wheel": 1, "chain": 2}, unk_token="[UNK]"))
+    words.pre_tokenizer = Whitespace()
+    embedding = StaticEmbedding(words, embedding_weights=np.eye(3, dtype=np.float32))
+    SentenceTransformer(modules=[embedding], device="cpu").save(str(tmp_path / "static"))
+    static = Tower.load(TeacherSpec(str(tmp_path / "static")))
+    assert static.count_tokens(["wheel chain wheel", ""]) == [3, 0]
+    assert static.encode_queries(["wheel chain"])[0] == pytest.approx([0, 0.5**0.5, 0.5**0.5], abs=1e-6)
+
+
+def test_its_names(tower: Tower, teacher_folder: Path) -> None:
+    """The manifest's says nothing of this machine; the recipe's is as it was given."""
     assert (tower.name, tower.licence) == ("model", "unknown")
+    assert tower.source == str(teacher_folder)
 
 
 def test_the_models_own_prompts(prompted_folder: Path, tower: Tower) -> None:
@@ -168,6 +169,20 @@ def test_the_recipes_prompts_win(prompted_folder: Path, tower: Tower) -> None:
     )
 
 
+def test_a_tower_for_each_side(teacher_folder: Path, tmp_path: Path) -> None:
+    """Queries and documents take their own ways through a routed model."""
+    towers_of_one = {
+        side: [Transformer(str(teacher_folder.parent / "base")), Pooling(32, pooling_mode=mode)]
+        for side, mode in (("query", "cls"), ("document", "mean"))
+    }
+    router = Router(towers_of_one, default_route=None)
+    SentenceTransformer(modules=[router], device="cpu").save(str(tmp_path / "routed"))
+    routed = Tower.load(TeacherSpec(str(tmp_path / "routed")))
+    plain = Tower.load(TeacherSpec(str(teacher_folder)))
+    assert routed.encode_documents(["chain"]) == pytest.approx(plain.encode_documents(["chain"]), abs=1e-6)
+    assert routed.encode_queries(["chain"]) != pytest.approx(plain.encode_queries(["chain"]), abs=1e-2)
+
+
 def test_digest(tower: Tower, teacher_folder: Path, tmp_path: Path) -> None:
     """The same for the same model elsewhere; another one for other prompts or another length limit."""
     elsewhere = shutil.copytree(teacher_folder, tmp_path / "model")
@@ -186,7 +201,7 @@ def test_vectors_that_are_not_finite(tower: Tower, teacher_folder: Path) -> None
 
     broken = Tower.load(TeacherSpec(str(teacher_folder)))
     with torch.no_grad():
-        broken.encoder.get_parameter("embeddings.LayerNorm.weight").fill_(float("nan"))
+        broken.model[0].auto_model.embeddings.LayerNorm.weight.fill_(float("nan"))
     with pytest.raises(ModelError, match="model: gives vectors that are not finite"):
         broken.encode_queries(["chain"])
 

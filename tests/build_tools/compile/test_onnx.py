@@ -11,14 +11,12 @@ import onnx
 import onnxruntime
 import pytest
 import torch
-from hypothesis import given, settings
-from hypothesis import strategies as st
-from hypothesis.extra import numpy as npst
 from numpy.typing import NDArray
 
-from build_tools.compile.onnx import OUTPUT, compile_onnx, quantize_rows
+from build_tools.compile.onnx import OUTPUT, compile_onnx
+from build_tools.distill.batches import pad
+from build_tools.distill.encoder import encode_tokens
 from build_tools.distill.student import Student, StudentShape
-from build_tools.distill.trainer import encode_tokens, pad
 
 LENGTHS = (1, 2, 3, 7, 16, 33, 64)
 
@@ -117,21 +115,3 @@ def test_logging_is_left_as_it_was(tmp_path: Path) -> None:
     before = logging.getLogger().level
     compile_onnx(student(), tmp_path / "encoder.onnx")
     assert logging.getLogger().level == before
-
-
-@given(
-    npst.arrays(
-        np.float32,
-        npst.array_shapes(min_dims=2, max_dims=2, max_side=12),
-        elements=st.floats(-1e6, 1e6, width=32),
-    )
-)
-@settings(deadline=None, max_examples=100)
-def test_quantized_rows_are_within_half_a_step(table: NDArray[np.float32]) -> None:
-    """Whatever the magnitude of a row, rows of zeros included."""
-    rows, scales = quantize_rows(table)
-    assert rows.dtype == np.int8
-    assert scales.shape == (len(table), 1)
-    assert (scales > 0).all()
-    steps = np.maximum(np.abs(table).max(1, keepdims=True) / 127, 1e-37)
-    assert (np.abs(rows * scales.astype(np.float64) - table) <= 0.5001 * steps).all()

@@ -132,3 +132,12 @@ def test_unknown_split(folder: Path) -> None:
     (folder / "qrels" / "train.tsv").touch()
     with pytest.raises(DataError, match=r"no split '\.\./test'; it has dev, train"):
         beir.read_qrels(folder, "../test")
+
+
+def test_queries_of_a_split(folder: Path) -> None:
+    """Some distributions keep a split's queries in a file of their own; without one, all are in one file."""
+    (folder / "queries.jsonl").write_text('{"_id": "1", "text": "all"}', encoding="utf-8")
+    (folder / "queries-train.jsonl").write_text('{"_id": "2", "text": "train"}', encoding="utf-8")
+    assert beir.read_queries(folder) == (Query("1", "all"),)
+    assert beir.read_queries(folder, "test") == (Query("1", "all"),)
+    assert beir.read_queries(folder, "train") == (Query("2", "train"),)

@@ -10,6 +10,7 @@ import pytest
 from build_tools.corpus import delimited
 from build_tools.corpus.document import Document
 from build_tools.corpus.problems import BadRecord
+from build_tools.corpus.records import Row
 from build_tools.errors import CorpusError
 from build_tools.recipe import CorpusSpec, Fields
 
@@ -105,3 +106,14 @@ def test_tab_as_delimiter(path: Path) -> None:
     assert documents(path, b"id\ttext\n1\ta, b\n", delimiter="\t") == [
         Document("1", "", "a, b", {}, f"{path}:2")
     ]
+
+
+def test_rows_of_other_files(tmp_path: Path) -> None:
+    """Rows by column name; the error says where the recipe names the columns."""
+    path = tmp_path / "pairs.csv"
+    path.write_text("query;document\nq;d\n", encoding="utf-8")
+    assert [row.values for row in delimited.rows(path, ";", needed=("query",)) if isinstance(row, Row)] == [
+        {"query": "q", "document": "d"}
+    ]
+    with pytest.raises(CorpusError, match=r"csv:1: .* 'answer' .* name the right ones under queries\.labels"):
+        list(delimited.rows(path, ";", needed=("answer",), settings="queries.labels"))

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from dataclasses import replace
 from typing import Any
 
 import pytest
 import torch
 from torch import Tensor
+from torch.utils.flop_counter import FlopCounterMode
 from transformers import BertConfig, BertModel, DistilBertConfig, DistilBertModel, RobertaConfig, RobertaModel
 
-from build_tools.distill.student import cut
-from build_tools.distill.trainer import encode_tokens, pad
+from build_tools.distill.batches import pad
+from build_tools.distill.encoder import encode_tokens
+from build_tools.distill.student import StudentShape, cut, macs
 from build_tools.errors import ModelError
 
 SEQUENCES = [[2, 7, 9, 3], [2, 3], [2, *range(5, 40), 3]]
@@ -47,9 +49,10 @@ def reference(model: BertModel, pooling: str) -> Tensor:
 
 @pytest.mark.parametrize("pooling", ["mean", "cls"])
 def test_with_all_layers_it_is_the_base_model(pooling: Any) -> None:
-    """Cutting nothing away changes nothing."""
+    """Cutting nothing away changes nothing; None means all."""
     base = bert()
-    student = cut(base, (0, 1, 2), 32, pooling).eval()
+    student = cut(base, None, 32, pooling).eval()
+    assert student.shape.layers == 3
     with torch.no_grad():
         vectors = student(*pad(SEQUENCES))
     torch.testing.assert_close(vectors, reference(base, pooling), atol=1e-5, rtol=0)
@@ -94,6 +97,42 @@ def test_a_projection_is_added_where_dimensions_differ() -> None:
     assert cut(bert(), (0,), 32, "mean").projection is None
 
 
+def test_a_projection_between_equal_dimensions() -> None:
+    """Is added when asked for: another model's space may be as wide as the teacher's."""
+    student = cut(bert(), (0,), 32, "mean", projected=True)
+    assert student.shape.has_projection
+    assert student.get_parameter("projection.weight").shape == (32, 32)
+
+
+def test_what_the_projection_reads() -> None:
+    """The pooled states; the vectors are their unit images."""
+    student = cut(bert(), (0, 1), 20, "mean").eval()
+    with torch.no_grad():
+        inputs = pad(SEQUENCES)
+        states = student.pooled(*inputs)
+        assert states.shape == (3, 32)
+        assert student.projection is not None
+        expected = torch.nn.functional.normalize(student.projection(states), dim=1)
+        torch.testing.assert_close(student(*inputs), expected)
+
+
+@pytest.mark.parametrize(("layers", "ndim", "tokens"), [((0,), 32, 1), ((0, 2), 32, 7), ((0, 1, 2), 20, 16)])
+def test_macs(layers: tuple[int, ...], ndim: int, tokens: int) -> None:
+    """Half of the floating-point operations that PyTorch counts."""
+    student = cut(bert(), layers, ndim, "mean").eval()
+    ids = torch.ones((1, tokens), dtype=torch.int64)
+    with torch.no_grad(), FlopCounterMode(display=False) as counter:
+        student(ids, ids)
+    assert macs(student.shape, tokens) * 2 == counter.get_total_flops()
+
+
+def test_macs_by_hand() -> None:
+    """One layer, one token: four square maps, two to and from the intermediate, two products of attention."""
+    shape = StudentShape(60, 64, 32, 48, 4, 1, 32, 1e-12, "mean")
+    assert macs(shape, 1) == 4 * 32 * 32 + 2 * 32 * 48 + 2 * 32
+    assert macs(replace(shape, projected=True), 1) == macs(shape, 1) + 32 * 32
+
+
 def test_a_layer_beyond_the_base() -> None:
     """The error says which layers there are."""
     with pytest.raises(ModelError, match=r"encoders\.layers: layer 3 asked for; .* layers 0 to 2"):
@@ -121,17 +160,7 @@ def _distilbert() -> DistilBertModel:
 )
 def test_other_architectures_are_refused_with_advice(base: Any, found: str) -> None:
     """Whatever attributes their configurations lack."""
-    with pytest.raises(ModelError, match=f"encoders.base: {found}; students are cut from BERT.*Name one"):
+    with pytest.raises(
+        ModelError, match=f"encoders.base: {found}; students are cut from BERT.*such as `packaged`"
+    ):
         cut(base(), (0,), 32, "mean")
-
-
-def test_the_teacher_itself(teacher_folder: Path) -> None:
-    """A student of all layers gives the vectors of the sentence-transformers model."""
-    from build_tools.recipe import TeacherSpec
-    from build_tools.towers import Tower
-
-    tower = Tower.load(TeacherSpec(str(teacher_folder)))
-    texts = ["knead the dough", "anchor"]
-    student = cut(tower.encoder, (0, 1, 2), tower.ndim, tower.pooling).eval()
-    tokens = tower.tokenizer(texts)["input_ids"]
-    assert encode_tokens(student, tokens) == pytest.approx(tower.encode_queries(texts), abs=1e-5)

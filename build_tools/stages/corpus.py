@@ -1,0 +1,139 @@
+"""The stages that make passages, and document vectors of them."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from build_tools import documents, reduction
+from build_tools.corpus import chunker, fingerprint, reader
+from build_tools.corpus.document import Passage
+from build_tools.corpus.reader import SkipLog
+from build_tools.progress import Progress
+from build_tools.recipe import Recipe
+from build_tools.reduction import MATRIX, Reduction
+from build_tools.teacher import Teacher
+from build_tools.towers import Tower, encode_resumably
+from build_tools.workspace import Stage, Workspace
+from edge_runtime import __version__
+from edge_runtime.bundle import sha256
+from edge_runtime.manifest import Manifest
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Corpus:
+    """The documents, read, cut and stored. `key` changes when any passage does."""
+
+    stage: Stage
+    key: str
+    documents: int
+    passages: int
+
+    def contents(self) -> Iterator[str]:
+        """What the towers and the word index read, in row order."""
+        return (passage.content for passage in documents.read(self.stage.directory))
+
+
+@dataclass(frozen=True, slots=True)
+class DocumentVectors:
+    """What the index is built from.
+
+    Attributes:
+        vectors: float32 (passages, ndim), of unit length; mapped.
+        full: the same before any reduction, (passages, tower.ndim).
+        key: identifies `vectors`.
+    """
+
+    vectors: NDArray[np.float32]
+    full: NDArray[np.float32]
+    key: str
+
+
+def read_corpus(recipe: Recipe, tower: Tower, workspace: Workspace, progress: Progress) -> Corpus:
+    """Reads, cuts and stores the documents; what was skipped is said."""
+    source = (recipe.corpus, fingerprint.of(recipe.corpus), platform.python_version())
+    stage = workspace.stage("documents", __version__, source, recipe.chunk, tower.digest)
+    if not stage.done:
+        skipped = SkipLog()
+        with progress.task("documents", total=None, unit="passages") as advance:
+            passages = _cut(recipe, tower, skipped)
+            written = documents.write(counted(passages, advance), stage.directory)
+        stage.finish(
+            {
+                "documents": written.documents,
+                "passages": written.passages,
+                "sha256": sha256(stage.directory / documents.FILENAME),
+                "skipped": skipped.summary(),
+            }
+        )
+    result = stage.result
+    progress.say(f"documents  {result['documents']:,} documents, {result['passages']:,} passages")
+    if result["skipped"]:
+        progress.say(f"           skipped {result['skipped']}")
+    return Corpus(stage, result["sha256"], result["documents"], result["passages"])
+
+
+def corpus_of(directory: Path, bundle: Manifest) -> Corpus:
+    """The documents of an existing bundle, its bytes checked; their source need not be there any more."""
+    key = bundle.entry(documents.FILENAME).sha256
+    found = bundle.documents
+    return Corpus(Stage(directory, key), key, found.documents, found.passages)
+
+
+def encode_corpus(
+    tower: Tower, corpus: Corpus, workspace: Workspace, progress: Progress
+) -> tuple[NDArray[np.float32], str]:
+    """The tower's document vectors, float32 (passages, tower.ndim), and their key."""
+    stage = workspace.stage("vectors", corpus.key, tower.digest)
+    with progress.task("vectors", total=corpus.passages, unit="passages") as advance:
+        vectors = encode_resumably(
+            corpus.contents(),
+            corpus.passages,
+            stage.directory,
+            encode=tower.encode_documents,
+            advance=advance,
+        )
+    progress.say(f"vectors    {corpus.passages:,} × {tower.ndim} by {tower.name}")
+    return vectors, stage.key
+
+
+def reduce_vectors(
+    recipe: Recipe,
+    tower: Tower,
+    vectors: NDArray[np.float32],
+    key: str,
+    workspace: Workspace,
+    progress: Progress,
+) -> tuple[Teacher, DocumentVectors]:
+    """The teacher and the document vectors in the dimensions that the recipe keeps."""
+    spec = recipe.teacher
+    if spec.ndim is None:
+        return Teacher(tower), DocumentVectors(vectors, vectors, key)
+    stage = workspace.stage("reduced", __version__, key, spec.ndim, spec.reduction)
+    if not (stage.directory / MATRIX).exists():
+        reduction.fit(vectors, spec.ndim, method=spec.reduction).save(stage.directory)
+    fitted = Reduction.load(stage.directory)
+    with progress.task("reduced", total=len(vectors), unit="vectors") as advance:
+        reduced = fitted.apply_all(vectors, stage.directory, advance=advance)
+    progress.say(f"reduced    {tower.ndim} to {spec.ndim} dimensions, {spec.reduction}")
+    return Teacher(tower, fitted), DocumentVectors(reduced, vectors, stage.key)
+
+
+def counted(items: Iterable[T], advance: Callable[[int], None]) -> Iterator[T]:
+    """The same items; `advance` is told of each as it is taken."""
+    for item in items:
+        yield item
+        advance(1)
+
+
+def _cut(recipe: Recipe, tower: Tower, skipped: SkipLog) -> Iterator[Passage]:
+    for document in reader.read(recipe.corpus, skipped=skipped):
+        yield from chunker.chunk(document, recipe.chunk, tower.count_tokens)
