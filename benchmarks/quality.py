@@ -1,145 +1,155 @@
-"""Builds and measures a bundle for each data set given, and writes the table into RESULTS.md.
+r"""Builds and measures the ladder on each data set given, and writes its tables into RESULTS.md.
 
-    python benchmarks/quality.py DIR... [--set KEY.PATH=VALUE]...
+    python benchmarks/quality.py DIR... [--set KEY.PATH=VALUE]... [--seeds 0,1,2]
 
-Each DIR is a folder in BEIR layout; its name becomes the bundle's. A finished build is found
-and not repeated.
+Each DIR is a folder in BEIR layout; its name becomes the bundle's, with the seed where that is not the
+recipe's. A finished build is found and not repeated, and seeds share the documents' vectors. Another
+teacher is another run:
+
+    python benchmarks/quality.py DIR... --recipe bundles/beir-asymmetric.yaml --out build/mpnet \
+        --section quality-mpnet
 """
 
 from __future__ import annotations
 
 import argparse
-import json
 import sys
-from collections.abc import Iterator, Sequence
-from importlib.metadata import version
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
+import bootstrap
+import command
+import numpy as np
+import per_query
+import quality_tables as shown
+from numpy.typing import NDArray
+from quality_tables import DataSet, Run, Rung
 from results import check_section, replace_section
+from variants import Variant, curve_of, questions_of
 
-from build_tools import recipe_yaml
-from build_tools.build import Built, build
-from build_tools.distill.trainer import CurvePoint
-from build_tools.errors import DataError
+from build_tools import card
+from build_tools.build import Built
+from build_tools.distill.budget import resolve
+from build_tools.distill.curve import best
+from build_tools.evaluate import Questions
 from build_tools.progress import Progress
-from build_tools.quality import Row
-from edge_runtime.device import describe
-from edge_runtime.errors import Error
+from build_tools.recipe import Recipe
+from edge_runtime.bundle import read_manifest
 
-INTERRUPTED = 130
-
-HERE = Path(__file__).parent
-RECIPE = HERE.parent / "bundles" / "beir.yaml"
+PROG = "quality.py"
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Measures every set; 0, or 1 with one line on stderr. Finished stages of a build are kept."""
-    options = _parser().parse_args(argv)
-    try:
-        _run(options)
-    except (Error, OSError) as error:
-        print(f"quality.py: {error}", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        print("quality.py: interrupted; run the same command again to go on", file=sys.stderr)
-        return INTERRUPTED
-    return 0
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="quality.py", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    """Measures every set; the exit status is that of `command.run`."""
+    parser = command.parser(PROG, __doc__, section="quality", seeds="the recipe's")
     parser.add_argument("data", nargs="+", type=Path, metavar="DIR", help="a folder in BEIR layout")
-    parser.add_argument("--recipe", type=Path, default=RECIPE, help="default: bundles/beir.yaml")
-    parser.add_argument("--out", type=Path, default=Path("build"), help="where bundles are built")
-    parser.add_argument(
-        "--set",
-        action="append",
-        default=[],
-        dest="overrides",
-        metavar="KEY.PATH=VALUE",
-        help="override a field of the recipe; may be given again",
-    )
-    parser.add_argument("--results", type=Path, default=HERE / "RESULTS.md", help="the file to write into")
-    return parser
+    return command.run(PROG, _run, parser.parse_args(argv))
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """One data set and its builds, one a seed."""
+
+    name: str
+    variants: tuple[Variant, ...]
 
 
 def _run(options: argparse.Namespace) -> None:
-    check_section(options.results, "quality")
-    check_folders(options.data)
-    body = "\n\n".join([machine(), *(section(folder, options) for folder in options.data)])
-    replace_section(options.results, "quality", body)
+    check_section(options.results, options.section)
+    command.check_folders(options.data)
+    plans = [plan(folder, options) for folder in options.data]
+    progress = Progress()
+    sets = []
+    for number, each in enumerate(plans, 1):
+        progress.say(f"set        {each.name} ({number} of {len(plans)})")
+        sets.append(measure(each, progress))
+    body = _body(sets, plans)
+    replace_section(options.results, options.section, body)
     print(body)
 
 
-def check_folders(folders: Sequence[Path]) -> None:
-    """Looks, before the hours of training, for what is needed last.
-
-    Raises:
-        DataError: a folder without judgements, or two of one name, which would be built in one place.
-    """
-    names: set[str] = set()
-    for folder in folders:
-        if not (folder / "qrels").is_dir():
-            raise DataError(f"{folder}: no qrels folder; quality is measured on judged queries")
-        if name_of(folder) in names:
-            raise DataError(f"{folder}: a second folder named {name_of(folder)}; rename one")
-        names.add(name_of(folder))
-
-
-def name_of(folder: Path) -> str:
-    """The set's name, also where the folder is given as ``.``."""
-    return folder.resolve().name
-
-
-def section(folder: Path, options: argparse.Namespace) -> str:
-    """One set's heading, table and notes."""
-    overrides = [*options.overrides, f"corpus.path={folder}", f"name={name_of(folder)}"]
-    built = build(recipe_yaml.load(options.recipe, overrides), options.out, Progress())
-    if built.card.basis != "labels":
-        raise DataError(f"{options.recipe}: expected a recipe with 'source: beir', whose queries are judged")
-    lines = [f"### {name_of(folder)}", "", *table(built.card.rows), "", *notes(built)]
-    return "\n".join(lines)
-
-
-def table(rows: Sequence[Row]) -> Iterator[str]:
-    """The card's rows in Markdown."""
-    yield "| system | nDCG@10 | Recall@10 | Recall@100 | MRR@10 | of the teacher |"
-    yield "|---|---|---|---|---|---|"
-    for row in rows:
-        kept = "" if row.retention is None else f"{row.retention:.3f}"
-        figures = (row.ndcg_10, row.recall_10, row.recall_100, row.mrr_10)
-        yield f"| {row.system} | {' | '.join(f'{figure:.3f}' for figure in figures)} | {kept} |"
-
-
-def notes(built: Built) -> Iterator[str]:
-    """What else the build measured."""
-    card = built.card
-    recall = "not measured" if card.index_recall is None else f"{card.index_recall:.4f}"
-    for parity in card.parity:
-        last = curve_end(built, parity.encoder)
-        yield (
-            f"{card.queries} queries. {parity.encoder}: {last.step} steps, "
-            f"{last.seconds / 60:.1f} minutes of training; "
-            f"int8 against PyTorch on {parity.texts} held-out texts: cosine mean {parity.cosine_mean:.4f}, "
-            f"min {parity.cosine_min:.4f}; index recall@10 against exact float32 {recall}; "
-            f"{built.transport.stat().st_size / 1e6:.1f} MB."
+def plan(folder: Path, options: argparse.Namespace) -> Plan:
+    """The builds of one data set. Raises as `command.load`."""
+    name = command.name_of(folder)
+    overrides = [*options.overrides, f"name={name}"]
+    usual = command.load(options.recipe, folder, overrides)
+    recipes = [
+        usual
+        if seed == usual.training.seed
+        else command.load(
+            options.recipe, folder, [*overrides, f"training.seed={seed}", f"name={name}-seed{seed}"]
         )
+        for seed in options.seeds or (usual.training.seed,)
+    ]
+    return Plan(name, tuple(Variant(recipe, options.out, options.out / name) for recipe in recipes))
 
 
-def curve_end(built: Built, encoder: str) -> CurvePoint:
-    """The end of an encoder's learning curve."""
-    lines = (built.bundle.parent / "curves" / f"{encoder}.jsonl").read_text("utf-8").splitlines()
-    return CurvePoint(**json.loads(lines[-1]))
+def measure(each: Plan, progress: Progress) -> DataSet:
+    """Builds one data set with every seed, and compares each rung with the teacher, query by query."""
+    built = []
+    for variant in each.variants:
+        progress.say(f"seed       {variant.recipe.training.seed}")
+        built.append(variant.build(progress))
+    first, bundle = each.variants[0], built[0].bundle
+    questions = questions_of(first.recipe, bundle)
+    teacher = first.teacher(bundle, questions, progress)
+    differences = {
+        spec.id: bootstrap.paired(_over_seeds(built, spec.id, questions, progress), teacher.ndcg)
+        for spec in first.recipe.encoders
+    }
+    runs = [_run_of(one, variant.recipe) for one, variant in zip(built, each.variants, strict=True)]
+    documents = read_manifest(bundle).documents.documents
+    return DataSet(each.name, teacher.name, documents, tuple(runs), differences)
 
 
-def machine() -> str:
-    """Where and with what the figures were measured."""
-    names = ("torch", "sentence-transformers", "onnxruntime", "usearch", "bm25s")
-    versions = ", ".join(f"{name} {version(name)}" for name in names)
-    device = describe()
-    return f"{device.cores or '?'} cores of {device.cpu or device.machine}, {device.python}, {versions}."
+def _over_seeds(
+    built: Sequence[Built], encoder: str, questions: Questions, progress: Progress
+) -> NDArray[np.float64]:
+    """A rung's nDCG@10 (queries,), each query's mean over the seeds."""
+    with progress.task(f"compare {encoder}", total=len(built), unit="bundles") as advance:
+        found = []
+        for one in built:
+            found.append(per_query.of_encoder(one.bundle, encoder, questions))
+            advance(1)
+    mean: NDArray[np.float64] = np.mean(found, axis=0)
+    return mean
+
+
+def _run_of(built: Built, recipe: Recipe) -> Run:
+    parities = {parity.encoder: parity for parity in built.card.parity}
+    rungs = {}
+    for spec in recipe.encoders:
+        curve = curve_of(built, spec.id)
+        rungs[spec.id] = Rung(
+            minutes=curve[-1].seconds / 60,
+            texts=curve[-1].step * resolve(spec, recipe.training).batch_size,
+            teacher_cosine=best(curve).held_out_cosine,
+            parity=parities[spec.id],
+            bytes=card.size_of(built.bundle, spec.id),
+        )
+    return Run(built.card, rungs, built.transport.stat().st_size)
+
+
+def _body(sets: Sequence[DataSet], plans: Sequence[Plan]) -> str:
+    seeds = [variant.recipe.training.seed for variant in plans[0].variants]
+    return "\n\n".join(
+        [
+            command.machine(),
+            f"Teacher and document tower: {sets[0].teacher}. {command.seeds_shown(seeds)}.",
+            "Share of the teacher's nDCG@10 that each rung keeps as it ships, int8 and through the index. "
+            "✗ misses the bar, or, on a single set, .95 (static .90):",
+            shown.retention(sets),
+            "nDCG@10; rungs as they ship, alone and fused with BM25 (hybrid):",
+            shown.ndcg(sets),
+            "nDCG@10 of each rung minus the teacher's, with the 95 % interval of a paired bootstrap over "
+            "queries (10,000 resamples):",
+            shown.differences(sets),
+            "Minutes of training on this machine; cosine to the teacher on held-out texts, in PyTorch; "
+            "cosine of int8 to PyTorch on the same; size of the encoder, in bold rows of the whole bundle:",
+            shown.training(sets),
+        ]
+    )
 
 
 if __name__ == "__main__":

@@ -1,8 +1,7 @@
-"""Building and measuring a tiny BEIR set, and the table that comes of it."""
+"""Building and measuring the ladder on a tiny BEIR set, and the tables that come of it."""
 
 from __future__ import annotations
 
-import json
 import re
 import shutil
 from collections.abc import Callable
@@ -11,42 +10,14 @@ from types import ModuleType
 
 import pytest
 
+from edge_runtime.bundle import read_manifest
+
 Script = Callable[[str], ModuleType]
 Output = pytest.CaptureFixture[str]
 
-SYSTEMS = [
-    "BM25",
-    "teacher, exact float32",
-    "layers3, exact float32",
-    "layers3, int8",
-    "layers3, int8, index",
-    "layers3, hybrid",
-]
-
-ROOT = Path(__file__).parents[2]
-
-
-@pytest.fixture(scope="module")
-def data(corpus_file: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The tiny corpus in BEIR layout, with three judged queries."""
-    folder = tmp_path_factory.mktemp("data") / "tiny-beir"
-    (folder / "qrels").mkdir(parents=True)
-    documents = [json.loads(line) for line in corpus_file.read_text("utf-8").splitlines()]
-    lines = [{"_id": row["id"], "title": row["title"], "text": row["text"]} for row in documents]
-    (folder / "corpus.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines), "utf-8")
-    queries = {"q1": "yeast dough oven", "q2": "anchor rope", "q3": "pulse and fever"}
-    rows = [json.dumps({"_id": query, "text": text}) + "\n" for query, text in queries.items()]
-    (folder / "queries.jsonl").write_text("".join(rows), "utf-8")
-    topics = {"q1": "bread", "q2": "sailing", "q3": "clinic"}
-    judged = [f"{query}\t{topic}-{number}\t1\n" for query, topic in topics.items() for number in range(8)]
-    (folder / "qrels" / "test.tsv").write_text("query-id\tcorpus-id\tscore\n" + "".join(judged), "utf-8")
-    return folder
-
-
-@pytest.fixture
-def results(tmp_path: Path) -> Path:
-    """A copy of the real RESULTS.md."""
-    return Path(shutil.copy(ROOT / "benchmarks" / "RESULTS.md", tmp_path))
+FIGURE = r"[01]\.\d{3}"
+SPREAD = rf"{FIGURE} ± {FIGURE}(?: ✗)?"
+INTERVAL = r"[+-]\d\.\d{3} \[[+-]\d\.\d{3}, [+-]\d\.\d{3}\]"
 
 
 @pytest.fixture(scope="module")
@@ -56,53 +27,94 @@ def out(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def small(teacher_folder: Path, results: Path, out: Path) -> list[str]:
-    """The real recipe, but for a tiny teacher and few steps."""
-    changes = {
-        "teacher.model": teacher_folder,
-        "encoders.0.layers": "[0, 2]",
-        "training.steps": 20,
-        "training.batch_size": 16,
-        "training.held_out": 32,
-        "gates.cosine_mean": 0.1,
-        "gates.cosine_min": 0.1,
-        "gates.index_recall": 0.1,
-    }
-    settings = [word for key, value in changes.items() for word in ("--set", f"{key}={value}")]
-    return [*settings, "--results", str(results), "--out", str(out)]
+def small(tiny: list[str], results: Path, out: Path) -> list[str]:
+    """The real recipe, but for a tiny teacher, two small rungs and few steps."""
+    return [*tiny, "--results", str(results), "--out", str(out)]
 
 
-def test_table(data: Path, small: list[str], script: Script, results: Path, capsys: Output) -> None:
-    """Machine, heading, every system, what else was measured; a second run finds the build."""
-    quality = script("quality")
-    before = results.read_text("utf-8")
-    assert quality.main([str(data), *small]) == 0
-    body = (
-        results.read_text("utf-8").partition("<!-- quality -->\n\n")[2].partition("\n\n<!-- /quality -->")[0]
-    )
-    assert capsys.readouterr().out.endswith(f"{body}\n")
-    machine, heading, table, notes = body.split("\n\n")
+def cells(table: str) -> list[list[str]]:
+    """The rows of a Markdown table, heading included."""
+    lines = [line for line in table.splitlines() if not line.startswith("| ---")]
+    return [[cell.strip() for cell in line[1:-1].split("|")] for line in lines]
+
+
+def between(text: str, section: str) -> str:
+    """What stands in a place of RESULTS.md."""
+    return text.partition(f"<!-- {section} -->\n\n")[2].partition(f"\n\n<!-- /{section} -->")[0]
+
+
+def test_tables(
+    beir: Path, small: list[str], script: Script, results: Path, out: Path, capsys: Output
+) -> None:
+    """Two seeds: what was measured, on what; a second run finds the builds and changes nothing."""
+    command, before = [str(beir), *small, "--seeds", "0,1"], results.read_text("utf-8")
+    assert script("quality").main(command) == 0
+    body = between(results.read_text("utf-8"), "quality")
+    told = capsys.readouterr()
+    assert told.out.endswith(f"{body}\n")
+    assert re.search(r"^ +step +20 ", told.err, re.MULTILINE)
+    machine, about, _, retention, _, ndcg, _, differences, _, training = body.split("\n\n")
     assert re.search(r"cores of .+, CPython .+, torch \S+, .*, bm25s \S+\.$", machine)
-    assert heading == "### tiny-beir"
-    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in table.splitlines()]
-    assert [row[0] for row in rows[2:]] == SYSTEMS
-    assert all(re.fullmatch(r"[01]\.\d{3}", cell) for row in rows[2:] for cell in row[1:5])
-    teacher = float(rows[3][1])
-    shares = {row[0]: float(row[5]) for row in rows[2:] if row[5]}
-    assert list(shares) == SYSTEMS[2:]
-    assert shares == {row[0]: pytest.approx(float(row[1]) / teacher, abs=0.01) for row in rows[4:]}
-    assert notes.startswith("3 queries. layers3: 20 steps, ")
+    assert re.fullmatch(
+        r"Teacher and document tower: \S+\. Seeds 0 and 1: mean ± standard deviation\.", about
+    )
+    head, *rows = cells(retention)
+    assert head == ["rung", "tiny-beir", "mean", "bar"]
+    assert [(row[0], row[3]) for row in rows] == [("layers2", "0.970"), ("static", "0.950")]
+    assert all(re.fullmatch(SPREAD, cell) for row in rows for cell in row[1:3])
+    systems = ["BM25", "teacher, exact float32", "layers2", "static", "layers2, hybrid", "static, hybrid"]
+    assert [row[0] for row in cells(ndcg)] == ["system", *systems]
+    assert all(re.fullmatch(FIGURE, row[1]) for row in cells(ndcg)[1:])
+    assert [row[0] for row in cells(differences)] == ["rung", "layers2", "static"]
+    assert all(re.fullmatch(INTERVAL, row[1]) for row in cells(differences)[1:])
+    found = cells(training)
+    assert [(row[0], row[2]) for row in found[1:]] == [
+        ("**tiny-beir**", ""),
+        ("layers2", "320"),
+        ("static", "5,120"),
+    ]
+    assert found[1][8:] == ["48", "3"]
+    figures = {row[0]: row[1] for row in cells(ndcg)}
+    for row in cells(differences)[1:]:
+        lost = float(figures[row[0]]) - float(figures["teacher, exact float32"])
+        assert float(row[1].partition(" ")[0]) == pytest.approx(lost, abs=0.0011)
     written = results.read_text("utf-8")
     assert written.partition("<!-- quality -->")[0] == before.partition("<!-- quality -->")[0]
     assert written.partition("<!-- /quality -->")[2] == before.partition("<!-- /quality -->")[2]
-    assert quality.main([str(data), *small]) == 0
+    assert script("quality").main(command) == 0
     assert results.read_text("utf-8") == written
+    assert not re.search(r"^ +step +\d", capsys.readouterr().err, re.MULTILINE)
 
 
-def test_below_the_gates(data: Path, small: list[str], script: Script, results: Path, capsys: Output) -> None:
-    """No figure of a bundle that may not ship; after the lines of progress, one says which gate."""
+def test_seeds_share_their_work(beir: Path, small: list[str], script: Script, out: Path) -> None:
+    """The recipe's own seed is the set's bundle; another has a build folder, and the same stages."""
+    assert script("quality").main([str(beir), *small, "--seeds", "0,1"]) == 0
+    usual, other = out / "tiny-beir", out / "tiny-beir-seed1"
+    assert (other / "work").is_symlink()
+    assert (other / "work").samefile(usual / "work")
+    assert len(list((usual / "work").glob("documents-*"))) == 1
+    assert len(list((usual / "work").glob("vectors-*"))) == 1
+    assert len(list((usual / "work").glob("lessons-*"))) == 2
+    path = read_manifest(usual / "bundle").index.path
+    assert (usual / "bundle" / path).read_bytes() == (other / "bundle" / path).read_bytes()
+
+
+def test_another_section(beir: Path, small: list[str], script: Script, results: Path) -> None:
+    """A second teacher's tables stand elsewhere; one seed has no spread."""
+    before = results.read_text("utf-8")
+    results.write_text(before + "\n<!-- quality-mpnet -->\n<!-- /quality-mpnet -->\n", "utf-8")
+    assert script("quality").main([str(beir), *small, "--section", "quality-mpnet"]) == 0
+    written = results.read_text("utf-8")
+    assert written.startswith(before)
+    body = between(written, "quality-mpnet")
+    assert ". Seed 0.\n" in body
+    assert "±" not in body
+
+
+def test_below_the_gates(beir: Path, small: list[str], script: Script, results: Path, capsys: Output) -> None:
+    """No figure of a bundle that may not ship; after the lines of progress, which gate it missed."""
     before = results.read_bytes()
-    assert script("quality").main([str(data), *small, "--set", "gates.cosine_min=0.9999"]) == 1
+    assert script("quality").main([str(beir), *small, "--set", "gates.cosine_min=1"]) == 1
     captured = capsys.readouterr()
     assert captured.out == ""
     assert "cosine_min" in captured.err.partition("quality.py: ")[2]
@@ -120,29 +132,28 @@ def fails(script: Script, arguments: list[str], capsys: Output) -> str:
 
 
 def test_folders_are_looked_at_first(
-    data: Path, small: list[str], script: Script, tmp_path: Path, capsys: Output
+    beir: Path, small: list[str], script: Script, tmp_path: Path, capsys: Output
 ) -> None:
     """Before any training: no judgements, no folder, or two sets that would be built in one place."""
     unjudged = tmp_path / "unjudged"
     unjudged.mkdir()
     expected = "no qrels folder; quality is measured on judged queries"
-    assert fails(script, [str(data), str(unjudged), *small], capsys) == f"{unjudged}: {expected}"
+    assert fails(script, [str(beir), str(unjudged), *small], capsys) == f"{unjudged}: {expected}"
     assert fails(script, [str(tmp_path / "gone"), *small], capsys) == f"{tmp_path}/gone: {expected}"
-    twin = shutil.copytree(data, tmp_path / "elsewhere" / data.name)
-    found = fails(script, [str(data), str(twin), *small], capsys)
+    twin = shutil.copytree(beir, tmp_path / "elsewhere" / beir.name)
+    found = fails(script, [str(beir), str(twin), *small], capsys)
     assert found == f"{twin}: a second folder named tiny-beir; rename one"
 
 
 def test_results_are_looked_at_first(
-    data: Path, small: list[str], script: Script, results: Path, capsys: Output
+    beir: Path, small: list[str], script: Script, results: Path, capsys: Output
 ) -> None:
     """A file without the place, or none."""
-    results.write_text("# Results\n", "utf-8")
-    expected = f"{results}: expected a line <!-- quality --> and, after it, a line <!-- /quality -->"
-    assert fails(script, [str(data), *small], capsys) == expected
+    expected = f"{results}: expected a line <!-- other --> and, after it, a line <!-- /other -->"
+    assert fails(script, [str(beir), *small, "--section", "other"], capsys) == expected
     results.unlink()
     expected = f"{results}: cannot be read (No such file or directory)"
-    assert fails(script, [str(data), *small], capsys) == expected
+    assert fails(script, [str(beir), *small], capsys) == expected
 
 
 @pytest.mark.parametrize(
@@ -152,10 +163,12 @@ def test_results_are_looked_at_first(
         (["--set", "training"], "--set training: "),
         (["--recipe", "/gone.yaml"], "/gone.yaml: no such file"),
         (["--set", "evaluation.split=dev"], "DATA/qrels: no split 'dev'; it has test"),
+        (["--seeds", f"0,{1 << 32}"], f"--set training.seed={1 << 32}: expected less than 2**32"),
+        (["--set", "corpus.source=text"], "expected a recipe with 'source: beir', whose queries are judged"),
     ],
 )
 def test_errors(
-    data: Path,
+    beir: Path,
     small: list[str],
     script: Script,
     results: Path,
@@ -163,13 +176,7 @@ def test_errors(
     arguments: list[str],
     problem: str,
 ) -> None:
-    """Of the recipe and of the data; RESULTS.md stays as it was."""
+    """Of the recipe and of the data, before any training; RESULTS.md stays as it was."""
     before = results.read_bytes()
-    assert problem.replace("DATA", str(data)) in fails(script, [str(data), *small, *arguments], capsys)
+    assert problem.replace("DATA", str(beir)) in fails(script, [str(beir), *small, *arguments], capsys)
     assert results.read_bytes() == before
-
-
-def test_a_folder_given_as_a_dot(data: Path, script: Script, monkeypatch: pytest.MonkeyPatch) -> None:
-    """It still has a name."""
-    monkeypatch.chdir(data)
-    assert script("quality").name_of(Path()) == "tiny-beir"
