@@ -1,6 +1,6 @@
 """Builds that differ in a seed or a loss, and share every stage that they have in common.
 
-Each variant has a build folder of its own, so that it is found unchanged the next time; its ``work`` is a
+Each variant has a build folder of its own, so that it is found unchanged the next time; its ``stages`` is a
 link to that of one owner. Documents, vectors and indexes are thus made once.
 """
 
@@ -21,10 +21,10 @@ from build_tools.build import Built, build
 from build_tools.distill.curve import CurvePoint
 from build_tools.documents import keys_of
 from build_tools.evaluate import Questions
-from build_tools.make import CURVES, WORK
+from build_tools.make import CURVES
 from build_tools.progress import Progress
 from build_tools.recipe import Recipe
-from build_tools.workspace import locked
+from build_tools.workspace import STAGES, locked
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +66,7 @@ class Variant:
             yield  # the build itself locks it
             return
         with locked(self.owner):
-            _link(self.home / WORK, self.owner / WORK)
+            _link(self.home / STAGES, self.owner / STAGES)
             yield
 
 

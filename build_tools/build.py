@@ -4,7 +4,7 @@ OUT/NAME/bundle/               the bundle's directory form
 OUT/NAME/NAME-VERSION.edge     its transport form
 OUT/NAME/curves/ID.jsonl       each student's learning curve
 OUT/NAME/build.yaml            what it was built from, for `edge-build evaluate`
-OUT/NAME/work/                 finished stages; safe to delete, slow to make again
+OUT/NAME/stages/               finished stages; safe to delete, slow to make again
 OUT/NAME/lock                  held while a build is at work
 """
 

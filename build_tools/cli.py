@@ -81,6 +81,16 @@ def _parser() -> argparse.ArgumentParser:
     )
     report.set_defaults(run=_report)
 
+    _add_train_reranker(commands)
+
+    pack = commands.add_parser("pack", help="write a bundle's transport file")
+    pack.add_argument("bundle", type=Path, metavar="BUNDLE", help="a bundle's directory")
+    pack.add_argument("file", type=Path, metavar="FILE", help="the .edge file to write")
+    pack.set_defaults(run=_pack)
+    return parser
+
+
+def _add_train_reranker(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     reranker = commands.add_parser(
         "train-reranker", help="fine-tune a cross-encoder on the labelled pairs of a recipe"
     )
@@ -111,12 +121,6 @@ def _parser() -> argparse.ArgumentParser:
         "--learning-rate", type=_positive_float, default=1e-4, metavar="RATE", help="its peak (default: 1e-4)"
     )
     reranker.set_defaults(run=_train_reranker)
-
-    pack = commands.add_parser("pack", help="write a bundle's transport file")
-    pack.add_argument("bundle", type=Path, metavar="BUNDLE", help="a bundle's directory")
-    pack.add_argument("file", type=Path, metavar="FILE", help="the .edge file to write")
-    pack.set_defaults(run=_pack)
-    return parser
 
 
 def _add_recipe(command: argparse.ArgumentParser) -> None:

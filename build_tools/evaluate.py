@@ -98,18 +98,9 @@ def measure(
         teacher: the teacher's nDCG@10, for the retention.
         size: what the system adds to the bundle, in bytes.
     """
-    judged = [
-        ir_measures.Qrel(query, key, relevance)
-        for query, documents in questions.judgements.items()
-        for key, relevance in documents.items()
-    ]
-    run = [
-        # By place, not score: the evaluator would put equal scores, common in fusion, in an order of its own.
-        ir_measures.ScoredDoc(query, key, -float(place))
-        for query, ranking in zip(questions.texts, rankings, strict=True)
-        for place, (key, _) in enumerate(ranking)
-    ]
-    figures = ir_measures.calc_aggregate([nDCG @ 10, R @ 10, R @ 100, RR @ 10], judged, run)
+    figures = ir_measures.calc_aggregate(
+        [nDCG @ 10, R @ 10, R @ 100, RR @ 10], _qrels(questions), _run(rankings, questions)
+    )
     ndcg = float(figures[nDCG @ 10])
     return Row(
         system=system,
@@ -122,7 +113,35 @@ def measure(
     )
 
 
+def ndcg_by_query(rankings: Sequence[Ranked], questions: Questions) -> NDArray[np.float64]:
+    """nDCG@10 (queries,) of one system, in the order of ``questions.texts``.
+
+    Args:
+        rankings: one a query, in that order.
+    """
+    found = ir_measures.iter_calc([nDCG @ 10], _qrels(questions), _run(rankings, questions))
+    values = {metric.query_id: float(metric.value) for metric in found}
+    return np.array([values[query] for query in questions.texts])
+
+
 def parity(encoder: str, compiled: NDArray[np.float32], reference: NDArray[np.float32]) -> Parity:
     """Compares unit vectors (n, ndim) of the compiled encoder with PyTorch's."""
     cosines = (compiled * reference).sum(axis=1)
     return Parity(encoder, len(cosines), round(float(cosines.mean()), 5), round(float(cosines.min()), 5))
+
+
+def _qrels(questions: Questions) -> list[ir_measures.Qrel]:
+    return [
+        ir_measures.Qrel(query, key, relevance)
+        for query, documents in questions.judgements.items()
+        for key, relevance in documents.items()
+    ]
+
+
+def _run(rankings: Sequence[Ranked], questions: Questions) -> list[ir_measures.ScoredDoc]:
+    return [
+        # By place, not score: the evaluator would put equal scores, common in fusion, in an order of its own.
+        ir_measures.ScoredDoc(query, key, -float(place))
+        for query, ranking in zip(questions.texts, rankings, strict=True)
+        for place, (key, _) in enumerate(ranking)
+    ]

@@ -18,11 +18,11 @@ from build_tools.quality import DimensionCost, PrunedVocabulary, QualityCard
 from build_tools.recipe import Recipe
 from build_tools.record import BUNDLE
 from build_tools.swap import swap_in
-from build_tools.workspace import Workspace, locked
+from build_tools.workspace import STAGES, Workspace, locked
 from edge_runtime import manifest as manifests
 from edge_runtime.bundle import Bundle, sha256
 
-CURVES, WORK = "curves", "work"
+CURVES = "curves"
 
 
 def make(recipe: Recipe, home: Path, progress: Progress) -> QualityCard:
@@ -32,7 +32,7 @@ def make(recipe: Recipe, home: Path, progress: Progress) -> QualityCard:
         BuildError: a stage could not go on, or a gate was missed; finished stages are kept.
     """
     _check_early(recipe)
-    return _finish(pipeline.make_parts(recipe, Workspace(home / WORK), progress), home, progress)
+    return _finish(pipeline.make_parts(recipe, Workspace(home / STAGES), progress), home, progress)
 
 
 def remake(recipe: Recipe, home: Path, progress: Progress) -> QualityCard:
@@ -46,7 +46,7 @@ def remake(recipe: Recipe, home: Path, progress: Progress) -> QualityCard:
     bundle = home / BUNDLE
     Bundle.open(bundle).close()  # every byte is checked
     manifest = manifests.read(bundle / manifests.FILENAME)
-    parts = pipeline.remake_encoders(recipe, bundle, manifest, Workspace(home / WORK), progress)
+    parts = pipeline.remake_encoders(recipe, bundle, manifest, Workspace(home / STAGES), progress)
     return _finish(parts, home, progress)
 
 
@@ -70,10 +70,10 @@ def reference_of(bundle: Path, progress: Progress) -> card.Reference | None:
     """
     home = bundle.resolve().parent
     built = record.read(home)
-    if built is None or built.inputs != record.inputs_of(built.recipe) or not (home / WORK).is_dir():
+    if built is None or built.inputs != record.inputs_of(built.recipe) or not (home / STAGES).is_dir():
         return None
     with locked(home):
-        parts = pipeline.make_parts(built.recipe, Workspace(home / WORK), progress)
+        parts = pipeline.make_parts(built.recipe, Workspace(home / STAGES), progress)
     dense = manifests.read(bundle / manifests.FILENAME).entry(parts.index_spec.path)
     return _reference(parts) if sha256(parts.index) == dense.sha256 else None
 

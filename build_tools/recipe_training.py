@@ -97,6 +97,10 @@ class StudentSpec:
         layers = self.layers
         if layers is not None and (not layers or list(layers) != sorted(set(layers)) or layers[0] < 0):
             raise SchemaError(("layers",), f"expected rising numbers from 0; found {list(layers)[:12]}")
+        if self.probe is not None and self.steps == 0:
+            raise SchemaError(
+                ("probe",), "compares short training runs, and steps is 0; remove it and give layers"
+            )
 
     def _check_only_used(self) -> None:
         for field in dataclasses.fields(self):

@@ -21,11 +21,12 @@ from sentence_transformers import CrossEncoder
 
 from build_tools import card, documents, quality, rerank_card
 from build_tools.distill import reranker
+from build_tools.distill.checkpoint import CHECKPOINT
 from build_tools.distill.cross_encoder import Scorer
 from build_tools.distill.labels import LabelledPair, read_labels
 from build_tools.distill.lessons import Lesson
 from build_tools.distill.mining import Passages, mine
-from build_tools.distill.reranker import CHECKPOINT, Lists, RerankerPoint, RerankerSpec
+from build_tools.distill.reranker import Lists, RerankerPoint, RerankerSpec
 from build_tools.errors import BuildError, DataError, RecipeError
 from build_tools.evaluate import Questions
 from build_tools.first_stage import FirstStage, open_words
@@ -38,9 +39,8 @@ from build_tools.stages.corpus import Corpus, encode_corpus, read_corpus
 from build_tools.stages.indexes import build_lexical
 from build_tools.swap import swap_in
 from build_tools.towers import Tower, encode_resumably, packaged_model
-from build_tools.workspace import Stage, Workspace, locked, write_atomically
+from build_tools.workspace import STAGES, Stage, Workspace, locked, write_atomically
 
-WORK = "work"
 WEIGHTS = "reranker.safetensors"
 HELD_OUT, HELD_OUT_SHARE = 60, 0.1
 """Queries that choose the best epoch: this share of the labelled ones, at most so many."""
@@ -115,7 +115,7 @@ def train_reranker(
     folder = str(packaged_model()) if spec.base == "packaged" else spec.base
     model = reranker.untrained(spec, folder)
     with locked(build / recipe.name):
-        ground = _prepare(recipe, Workspace(build / recipe.name / WORK), progress)
+        ground = _prepare(recipe, Workspace(build / recipe.name / STAGES), progress)
         found = read_labels(
             labels, recipe.corpus, ground.corpus.stage.directory, evaluation=recipe.evaluation
         )

@@ -20,6 +20,9 @@ from build_tools.errors import BuildError
 
 DONE, LOCK = "done.json", "lock"
 
+STAGES = "stages"
+"""The folder of finished stages in a build folder."""
+
 
 @dataclass(frozen=True, slots=True)
 class Stage:

@@ -54,7 +54,11 @@ def restore(student: QueryEncoder, weights: Weights) -> None:
 
 def save(directory: Path, student: QueryEncoder, optimizer: torch.optim.Optimizer, run: Run) -> None:
     """Writes the checkpoint, whole or not at all."""
-    state = {"student": trained(student), "optimizer": optimizer.state_dict(), "run": asdict(run)}
+    write(directory, {"student": trained(student), "optimizer": optimizer.state_dict(), "run": asdict(run)})
+
+
+def write(directory: Path, state: dict[str, Any]) -> None:
+    """Writes the tensors and plain values of `state`."""
     data = io.BytesIO()  # torch.save into a file turns a full disk into an error that does not say so
     torch.save(state, data)
     write_atomically(directory / CHECKPOINT, lambda file: file.write(data.getbuffer()))

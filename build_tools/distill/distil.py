@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -171,7 +172,7 @@ def _make_static(course: Course, spec: StudentSpec, base: Base, stage: Stage) ->
 def _make_layers(course: Course, spec: StudentSpec, base: Base, stage: Stage) -> _Made:
     text, smaller, pruned = plain_json(base.tokenizer), None, None
     if spec.prune_vocabulary:
-        smaller = vocabulary.prune(text, (*course.training.texts, *course.contents()))
+        smaller = vocabulary.prune(text, chain(course.training.texts, course.contents()))
         hidden = base.model.config.hidden_size
         pruned = vocabulary.measure(text, smaller, course.held_out.texts, hidden=hidden)
         text = smaller.tokenizer

@@ -96,17 +96,7 @@ def mine(
     Raises:
         BuildError: there is no query, or a corpus with nothing to tell an answer from.
     """
-    entries = [
-        entry
-        for query in _choose(positives, spec.queries, seed)
-        for entry in _entries(query, queries, passages, positives, spec)
-        if entry.available(passages) > 1
-    ]
-    if not entries:
-        raise BuildError(
-            f"mining: {len(queries.texts)} queries and {len(passages.owners)} passages; expected a query or "
-            "more, and passages of other documents than its answers. Check the corpus and queries.labels."
-        )
+    entries = _all_entries(queries, passages, positives, spec, seed)
     width = min([spec.count, *(entry.available(passages) for entry in entries)])
     rows = np.empty((len(entries), width), np.int64)
     for i, (entry, pool) in enumerate(
@@ -159,6 +149,27 @@ def _choose(positives: Sequence[Sequence[int]], limit: int, seed: int) -> list[i
             group = np.sort(np.random.default_rng((seed, int(labelled))).choice(group, room, replace=False))
         chosen += group.tolist()
     return chosen
+
+
+def _all_entries(
+    queries: Lesson,
+    passages: Passages,
+    positives: Sequence[Sequence[int]],
+    spec: CandidatesSpec,
+    seed: int,
+) -> list[_Entry]:
+    entries = [
+        entry
+        for query in _choose(positives, spec.queries, seed)
+        for entry in _entries(query, queries, passages, positives, spec)
+        if entry.available(passages) > 1
+    ]
+    if not entries:
+        raise BuildError(
+            f"mining: {len(queries.texts)} queries and {len(passages.owners)} passages; expected a query or "
+            "more, and passages of other documents than its answers. Check the corpus and queries.labels."
+        )
+    return entries
 
 
 def _entries(

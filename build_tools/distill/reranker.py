@@ -7,7 +7,6 @@ and the step, so a run that was killed and resumed ends with the same weights as
 
 from __future__ import annotations
 
-import io
 import json
 import math
 import time
@@ -22,12 +21,13 @@ from sentence_transformers import CrossEncoder
 from sentence_transformers.cross_encoder.losses import ListNetLoss
 from torch import Tensor
 
+from build_tools.distill import checkpoint
+from build_tools.distill.checkpoint import CHECKPOINT
 from build_tools.distill.trainer import schedule
 from build_tools.errors import BuildError, ModelError
 from build_tools.models import quieten, reason
 from build_tools.workspace import write_atomically
 
-CHECKPOINT = "checkpoint.pt"
 CURVE = "curve.jsonl"
 LISTS = 8
 """Lists in an optimizer step."""
@@ -247,10 +247,7 @@ def _require_finite(run: _Run) -> None:
 
 def _save(directory: Path, model: CrossEncoder, optimizer: torch.optim.Optimizer, run: _Run) -> None:
     weights = {name: parameter.detach() for name, parameter in _trained(model).items()}
-    state = {"model": weights, "optimizer": optimizer.state_dict(), "run": asdict(run)}
-    data = io.BytesIO()  # torch.save into a file turns a full disk into an error that does not say so
-    torch.save(state, data)
-    write_atomically(directory / CHECKPOINT, lambda file: file.write(data.getbuffer()))
+    checkpoint.write(directory, {"model": weights, "optimizer": optimizer.state_dict(), "run": asdict(run)})
 
 
 def _resume(directory: Path, model: CrossEncoder, optimizer: torch.optim.Optimizer) -> _Run:

@@ -20,9 +20,17 @@ _BLOCKS, _BLOCK = 100, 100
 
 def compare(questions: Questions, teacher: Sequence[Ranked], rung: Sequence[Ranked]) -> Comparison:
     """Both systems' rankings, in the order of ``questions.texts``, as one comparison."""
+    teacher_ndcg = evaluate.ndcg_by_query(teacher, questions)
+    rung_ndcg = evaluate.ndcg_by_query(rung, questions)
     outcomes = [
-        _outcome(questions, query, teacher_ranking, rung_ranking)
-        for query, teacher_ranking, rung_ranking in zip(questions.texts, teacher, rung, strict=True)
+        QueryOutcome(
+            query=text,
+            teacher=round(float(teacher_ndcg[i]), 4),
+            rung=round(float(rung_ndcg[i]), 4),
+            teacher_place=_first_relevant(teacher[i], questions.judgements[query]),
+            rung_place=_first_relevant(rung[i], questions.judgements[query]),
+        )
+        for i, (query, text) in enumerate(questions.texts.items())
     ]
     outcomes.sort(key=lambda outcome: outcome.difference)
     differences = np.array([outcome.difference for outcome in outcomes])
@@ -43,23 +51,6 @@ def bootstrap(differences: NDArray[np.float64]) -> tuple[float, float]:
     blocks = [rng.choice(differences, (_BLOCK, len(differences))).mean(axis=1) for _ in range(_BLOCKS)]
     low, high = np.percentile(np.concatenate(blocks), (2.5, 97.5))
     return float(low), float(high)
-
-
-def _outcome(questions: Questions, query: str, teacher: Ranked, rung: Ranked) -> QueryOutcome:
-    judgements = questions.judgements[query]
-    return QueryOutcome(
-        query=questions.texts[query],
-        teacher=_ndcg(questions, query, teacher),
-        rung=_ndcg(questions, query, rung),
-        teacher_place=_first_relevant(teacher, judgements),
-        rung_place=_first_relevant(rung, judgements),
-    )
-
-
-def _ndcg(questions: Questions, query: str, ranking: Ranked) -> float:
-    """Of this query alone, by the code behind the quality card."""
-    one = Questions(questions.basis, {query: questions.texts[query]}, {query: questions.judgements[query]})
-    return evaluate.measure(query, [ranking], one).ndcg_10
 
 
 def _first_relevant(ranking: Ranked, judgements: Mapping[str, int]) -> int | None:

@@ -46,9 +46,9 @@ def test_table(
     homes = sorted(path.name for path in (tmp_path / "build" / "tiny-beir-ablation").iterdir())
     rows_built = ["cosine1-contrastive0.1", "cosine1", "unlabelled"]
     assert homes == sorted(f"{name}-seed{seed}" for name in rows_built for seed in (0, 1))
-    work = tmp_path / "build" / "tiny-beir" / "work"
-    assert len(list(work.glob("vectors-*"))) == 1
-    assert len(list(work.glob("lessons-*"))) == 4
+    stages = tmp_path / "build" / "tiny-beir" / "stages"
+    assert len(list(stages.glob("vectors-*"))) == 1
+    assert len(list(stages.glob("lessons-*"))) == 4
     assert script("ablation").main(command) == 0
     assert results.read_text("utf-8") == written
 

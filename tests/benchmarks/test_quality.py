@@ -90,11 +90,11 @@ def test_seeds_share_their_work(beir: Path, small: list[str], script: Script, ou
     """The recipe's own seed is the set's bundle; another has a build folder, and the same stages."""
     assert script("quality").main([str(beir), *small, "--seeds", "0,1"]) == 0
     usual, other = out / "tiny-beir", out / "tiny-beir-seed1"
-    assert (other / "work").is_symlink()
-    assert (other / "work").samefile(usual / "work")
-    assert len(list((usual / "work").glob("documents-*"))) == 1
-    assert len(list((usual / "work").glob("vectors-*"))) == 1
-    assert len(list((usual / "work").glob("lessons-*"))) == 2
+    assert (other / "stages").is_symlink()
+    assert (other / "stages").samefile(usual / "stages")
+    assert len(list((usual / "stages").glob("documents-*"))) == 1
+    assert len(list((usual / "stages").glob("vectors-*"))) == 1
+    assert len(list((usual / "stages").glob("lessons-*"))) == 2
     path = read_manifest(usual / "bundle").index.path
     assert (usual / "bundle" / path).read_bytes() == (other / "bundle" / path).read_bytes()
 

@@ -23,7 +23,7 @@ def test_a_finished_build_is_found(built_home: Path, recipe_file: Path, script: 
     assert variant.home == built_home
     built = variant.build(Progress())
     assert not built.fresh
-    assert not (built_home / "work").is_symlink()
+    assert not (built_home / "stages").is_symlink()
     curve = script("variants").curve_of(built, "static")
     assert (curve[0].step, curve[-1].step) == (0, 60)
 

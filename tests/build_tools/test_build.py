@@ -89,7 +89,7 @@ def files(home: Path) -> dict[str, bytes]:
 
 def stages(home: Path) -> set[str]:
     """The directories of its working folder."""
-    return {path.name for path in (home / "work").iterdir()}
+    return {path.name for path in (home / "stages").iterdir()}
 
 
 def no_model(_: object) -> Tower:
@@ -362,7 +362,7 @@ def test_mistakes_show_before_the_work(
     wrong = recipe_yaml.load(recipe_file, overrides)
     with pytest.raises(error, match=message):
         build(wrong, tmp_path / "out", Silent())
-    assert not list((tmp_path / "out").glob("tiny/work/vectors-*"))
+    assert not list((tmp_path / "out").glob("tiny/stages/vectors-*"))
 
 
 def test_a_wrong_date_shows_before_the_work(
@@ -380,7 +380,7 @@ def test_the_record_comes_back(home: Path, recipe: Recipe) -> None:
     known = record.read(home)
     assert known is not None
     assert known.recipe == recipe
-    assert record.read(home / "work") is None
+    assert record.read(home / "stages") is None
 
 
 def test_what_stands_behind_a_bundle(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -394,7 +394,7 @@ def test_what_stands_behind_a_bundle(home: Path, monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(record, "__version__", "9.9.9")
     assert reference_of(home / "bundle", Silent()) is None
     monkeypatch.undo()
-    shutil.rmtree(home / "work")
+    shutil.rmtree(home / "stages")
     assert reference_of(home / "bundle", Silent()) is None
 
 

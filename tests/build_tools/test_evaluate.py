@@ -7,7 +7,7 @@ from math import log2
 import numpy as np
 import pytest
 
-from build_tools.evaluate import DEPTH, Questions, VectorSpace, agreement, measure, parity
+from build_tools.evaluate import DEPTH, Questions, VectorSpace, agreement, measure, ndcg_by_query, parity
 
 
 def questions(judgements: dict[str, dict[str, int]]) -> Questions:
@@ -94,3 +94,15 @@ def test_parity() -> None:
     found = parity("e", compiled, reference)
     assert (found.encoder, found.texts) == ("e", 2)
     assert (found.cosine_mean, found.cosine_min) == pytest.approx((0.9, 0.8))
+
+
+def test_each_query_by_itself() -> None:
+    """In the order of the texts; of equal scores the place counts, and what is not found is 0."""
+    judged = questions(
+        {"first": {"d1": 1}, "second": {"d2": 2, "d1": 1}, "none": {"d3": 0}, "lost": {"d9": 1}}
+    )
+    rankings = [ranked("d0", "d1"), [("d1", 0.5), ("d2", 0.5)], ranked("d3"), []]
+    found = ndcg_by_query(rankings, judged)
+    second = (1 + 2 / log2(3)) / (2 + 1 / log2(3))
+    assert found.tolist() == pytest.approx([1 / log2(3), second, 0, 0])
+    assert found.mean() == pytest.approx(measure("x", rankings, judged).ndcg_10, abs=5e-5)

@@ -107,7 +107,7 @@ def test_probed_layers(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("build_tools.distill.probe.LEAST_STEPS", 2)
     bundle = make(ONE, "encoders.0.probe=2")
     assert manifest_of(bundle).encoders[0].layers == 2
-    assert len(list((bundle.parent / "work").glob("student-*/probe.json"))) == 1
+    assert len(list((bundle.parent / "stages").glob("student-*/probe.json"))) == 1
     assert first_hit(bundle, "layers2")
 
 
@@ -169,7 +169,7 @@ def test_labels(make: Make, beir: Path) -> None:
     )
     card = quality.read(bundle)
     assert (card.basis, card.queries) == ("labels", 12)
-    drawn = next((bundle.parent / "work").glob("queries-*/queries.json")).read_text("utf-8")
+    drawn = next((bundle.parent / "stages").glob("queries-*/queries.json")).read_text("utf-8")
     found = json.loads(drawn)
     tests = {f"number {number}" for number in range(0, 48, 4)}
     for text in [*found["training"], *found["held_out"]]:

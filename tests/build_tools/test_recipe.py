@@ -131,6 +131,7 @@ def test_delimiters_are_one_character_that_can_separate(delimiter: str) -> None:
         ({"encoders": [{"kind": "static", "bigrams": -1}]}, "encoders.0.bigrams"),
         ({"encoders": [{"kind": "static", "probe": 2}]}, "encoders.0.probe"),
         ({"encoders": [{"probe": 0}]}, "encoders.0.probe"),
+        ({"encoders": [{"probe": 2, "steps": 0}]}, "encoders.0.probe"),
         ({"encoders": [{"steps": -1}]}, "encoders.0.steps"),
         ({"encoders": [{"learning_rate": 0}]}, "encoders.0.learning_rate"),
         ({"encoders": [{"batch_size": 0}]}, "encoders.0.batch_size"),

@@ -20,7 +20,9 @@ KEPT = ("dense.usearch", "documents.sqlite", "documents.npy")
 @pytest.fixture
 def home(built_home: Path, tmp_path: Path) -> Path:
     """A copy of the tiny bundle's build folder without its finished stages, as on another machine."""
-    return Path(shutil.copytree(built_home, tmp_path / "home", ignore=shutil.ignore_patterns("work", "lock")))
+    return Path(
+        shutil.copytree(built_home, tmp_path / "home", ignore=shutil.ignore_patterns("stages", "lock"))
+    )
 
 
 def digests(bundle: Path) -> dict[str, str]:

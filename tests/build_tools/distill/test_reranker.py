@@ -15,9 +15,9 @@ import torch
 from sentence_transformers import CrossEncoder
 
 from build_tools.distill import reranker
+from build_tools.distill.checkpoint import CHECKPOINT
 from build_tools.distill.cross_encoder import Scorer
 from build_tools.distill.reranker import (
-    CHECKPOINT,
     Lists,
     RerankerPoint,
     RerankerSpec,
