@@ -7,6 +7,12 @@ import shutil
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
+
+# A gate that draws other examples each time fails for changes that did nothing wrong. To look for new ones:
+# pytest --hypothesis-profile=default
+settings.register_profile("repeatable", derandomize=True, deadline=None)
+settings.load_profile("repeatable")
 
 TOPICS = {
     "bread": "flour water salt yeast dough oven bake knead crust loaf rise",
