@@ -17,6 +17,7 @@ from pathlib import Path
 
 from build_tools import documents, quality
 from build_tools.card import GOLDEN
+from build_tools.compile import TFLITE_PACKAGES
 from build_tools.errors import BuildError
 from build_tools.pipeline import Parts
 from build_tools.quality import QualityCard
@@ -37,6 +38,12 @@ from edge_runtime.manifest import (
 
 TOKENIZER = "tokenizer.json"
 OLDEST_RUNTIME = "0.2.0"
+
+_WRITERS = {
+    "onnx": ("onnx", "onnxruntime"),
+    "tflite": tuple(TFLITE_PACKAGES.values()),
+    "static": ("numpy",),
+}
 
 
 def draft(parts: Parts, directory: Path) -> None:
@@ -107,30 +114,29 @@ def created() -> str:
 
 
 def _encoder_path(encoder: Encoder) -> str:
-    return f"encoders/{encoder.spec.id}{'' if encoder.path.is_dir() else '.onnx'}"
+    return f"encoders/{encoder.id}{'' if encoder.kind == 'static' else f'.{encoder.kind}'}"
 
 
 def _tokenizer_path(parts: Parts, encoder: Encoder) -> str:
     """One shared file where all students read alike, else one each."""
     digests = {sha256(other.distilled.tokenizer) for other in parts.encoders}
-    return TOKENIZER if len(digests) == 1 else f"encoders/{encoder.spec.id}.tokenizer.json"
+    return TOKENIZER if len(digests) == 1 else f"encoders/{encoder.id}.tokenizer.json"
 
 
 def _encoder_spec(parts: Parts, encoder: Encoder, card: QualityCard | None) -> EncoderSpec:
-    static = encoder.path.is_dir()
-    engine = ("numpy",) if static else ("onnx", "onnxruntime")
     return EncoderSpec(
-        id=encoder.spec.id,
-        kind="static" if static else "onnx",
+        id=encoder.id,
+        kind=encoder.kind,
         path=_encoder_path(encoder),
         tokenizer=_tokenizer_path(parts, encoder),
         ndim=parts.teacher.ndim,
-        max_tokens=encoder.spec.max_tokens,
+        max_tokens=encoder.max_tokens,
         prompt="",
         layers=len(encoder.distilled.layers),
-        writer=_versions("torch", *engine, "tokenizers"),
-        quality=_quality(card, encoder.spec.id),
+        writer=_versions("torch", *_WRITERS[encoder.kind], "tokenizers"),
+        quality=_quality(card, encoder.id),
         cost=EncoderCost(_size(encoder.path), encoder.distilled.macs),
+        lengths=encoder.lengths,
     )
 
 

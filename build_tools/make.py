@@ -90,7 +90,7 @@ def _write_curves(parts: Parts, directory: Path) -> None:
     directory.mkdir(exist_ok=True)
     for encoder in parts.encoders:
         lines = [json.dumps(asdict(point)) + "\n" for point in encoder.distilled.curve]
-        (directory / f"{encoder.spec.id}.jsonl").write_text("".join(lines), "utf-8")
+        (directory / f"{encoder.id}.jsonl").write_text("".join(lines), "utf-8")
 
 
 def _measure(parts: Parts, directory: Path, progress: Progress) -> QualityCard:
@@ -114,7 +114,7 @@ def _measure(parts: Parts, directory: Path, progress: Progress) -> QualityCard:
 
 
 def _check_gates(parts: Parts, measured: QualityCard, directory: Path) -> None:
-    spec, ids = parts.recipe.gates, [encoder.spec.id for encoder in parts.encoders]
+    spec, ids = parts.recipe.gates, [encoder.id for encoder in parts.encoders]
     ratios: dict[str, float] = {}
     if spec.latency_ratio is not None:
         ratios = timing.latency_ratios(directory, ids, parts.teacher, parts.held_out.texts)
@@ -136,7 +136,7 @@ def _dimensions(parts: Parts) -> tuple[DimensionCost, ...]:
 def _vocabularies(parts: Parts) -> tuple[PrunedVocabulary, ...]:
     return tuple(
         PrunedVocabulary(
-            encoder=encoder.spec.id,
+            encoder=encoder.id,
             entries_before=pruned.entries_before,
             entries_after=pruned.entries_after,
             bytes_saved=pruned.bytes_saved,
@@ -169,7 +169,7 @@ def _judged(recipe: Recipe) -> Path | None:
 def _reference(parts: Parts) -> card.Reference:
     directory = parts.corpus.stage.directory
     owners, keys = documents.owners(directory), documents.keys(directory)
-    students = {encoder.spec.id: encoder.distilled.student for encoder in parts.encoders}
+    students = {encoder.id: encoder.distilled.student for encoder in parts.encoders}
     space = VectorSpace(parts.vectors.vectors, owners, keys)
     full = VectorSpace(parts.vectors.full, owners, keys)
     return card.Reference(parts.teacher, space, full, students, parts.held_out.texts)

@@ -13,6 +13,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from build_tools.compile.tflite import check_installed
 from build_tools.distill import distil
 from build_tools.distill.cross_encoder import Scorer
 from build_tools.distill.distil import Course
@@ -30,7 +31,7 @@ from build_tools.stages.corpus import (
 )
 from build_tools.stages.indexes import build_index, build_lexical
 from build_tools.stages.lessons import draw_queries, make_lessons
-from build_tools.stages.rungs import Encoder, make_encoder
+from build_tools.stages.rungs import Encoder, make_encoders
 from build_tools.teacher import Teacher
 from build_tools.towers import Tower
 from build_tools.workspace import Workspace
@@ -104,6 +105,8 @@ def _load_tower(recipe: Recipe, progress: Progress) -> Tower:
         raise ModelError(f"teacher.ndim {ndim}: the teacher's vectors have {tower.ndim} dimensions")
     for spec in recipe.encoders:
         distil.check(Teacher(tower), spec)  # to fail now rather than in an hour
+    if "tflite" in recipe.compile.engines:
+        check_installed()
     if recipe.training.losses.needs_cross_encoder and recipe.training.cross_encoder:
         Scorer.load(recipe.training.cross_encoder)
     return tower
@@ -123,8 +126,12 @@ def _learn(recipe: Recipe, tower: Tower, corpus: Corpus, workspace: Workspace, p
         contents=corpus.contents,
         spec=recipe.training,
     )
-    encoders = [make_encoder(spec, course, lessons.key, workspace, progress) for spec in recipe.encoders]
-    return _Learnt(teacher, vectors, lessons.held_out, tuple(encoders))
+    encoders = tuple(
+        encoder
+        for spec in recipe.encoders
+        for encoder in make_encoders(spec, course, recipe.compile, lessons.key, workspace, progress)
+    )
+    return _Learnt(teacher, vectors, lessons.held_out, encoders)
 
 
 def _parts(

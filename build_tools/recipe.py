@@ -9,10 +9,12 @@ from __future__ import annotations
 import dataclasses
 import re
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Annotated, Literal
 
 from build_tools.recipe_checks import NAME_RULE, above_zero, at_least, matches, not_empty, within_one
 from build_tools.recipe_training import QueriesSpec, StudentSpec, TeacherSpec, TrainingSpec
+from edge_runtime.encoder_spec import LENGTHS
 from edge_runtime.manifest import NAME_PATTERN, VERSION_PATTERN
 from edge_runtime.schema import SchemaError, shown
 
@@ -113,6 +115,34 @@ class ChunkSpec:
 
 
 @dataclass(frozen=True, slots=True)
+class CompileSpec:
+    """What the query encoders are compiled to. A static encoder needs no engine, and is one file for all."""
+
+    engines: Annotated[
+        tuple[Literal["onnx", "tflite"], ...],
+        "`onnx`: ONNX Runtime. `tflite`: LiteRT or tflite-runtime; needs the extra `build-tflite`. With "
+        "both, the bundle has each encoder twice, the second with the engine's name behind its id, such as "
+        "`layers3-tflite`.",
+    ] = ("onnx",)
+    lengths: Annotated[
+        tuple[int, ...],
+        "For `tflite`: numbers of tokens to compile for. A query is padded to the next and cut at the last.",
+    ] = LENGTHS
+
+    def __post_init__(self) -> None:
+        if not self.engines or len(set(self.engines)) != len(self.engines):
+            found = ", ".join(self.engines) or "none"
+            raise SchemaError(("engines",), f"expected different engines, one at least; found {found}")
+        if not self.lengths or any(a >= b for a, b in pairwise((0, *self.lengths))):
+            found = ", ".join(map(str, self.lengths)) or "none"
+            raise SchemaError(("lengths",), f"expected rising numbers from 1; found {found}")
+
+    def id_of(self, encoder: str, engine: str) -> str:
+        """What the bundle calls an encoder of the recipe, compiled for one of the engines."""
+        return encoder if engine == self.engines[0] else f"{encoder}-{engine}"
+
+
+@dataclass(frozen=True, slots=True)
 class IndexSpec:
     """The dense index over the document vectors."""
 
@@ -208,6 +238,7 @@ class Recipe:
     )
     queries: Annotated[QueriesSpec, "The queries that they learn from."] = QueriesSpec()
     training: Annotated[TrainingSpec, "How they are distilled."] = TrainingSpec()
+    compile: Annotated[CompileSpec, "What they are compiled to."] = CompileSpec()
     index: Annotated[IndexSpec, "The dense index."] = IndexSpec()
     lexical: Annotated[LexicalSpec, "The word index."] = LexicalSpec()
     fusion: Annotated[FusionSpec, "How dense and lexical rankings are joined."] = FusionSpec()
@@ -226,7 +257,11 @@ class Recipe:
                 "contrastive and triplet learn from labelled pairs; say where they are in queries.labels"
             )
             raise SchemaError(("training", "losses"), problem)
-        ids = [student.id for student in self.encoders]
+        ids = [
+            student.id if student.kind == "static" else self.compile.id_of(student.id, engine)
+            for student in self.encoders
+            for engine in (self.compile.engines[:1] if student.kind == "static" else self.compile.engines)
+        ]
         if len(set(ids)) != len(ids):
             raise SchemaError(("encoders",), f"the same id twice: {', '.join(ids)}")
         at_least(self, 1, "golden")

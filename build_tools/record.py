@@ -10,6 +10,7 @@ from pathlib import Path
 
 import yaml
 
+from build_tools.compile import TFLITE_PACKAGES
 from build_tools.corpus import fingerprint
 from build_tools.recipe import Recipe
 from build_tools.workspace import write_atomically
@@ -46,7 +47,8 @@ def inputs_of(recipe: Recipe) -> str:
     learnt = (recipe.queries.log, recipe.queries.generator, labels, recipe.training.cross_encoder)
     for path in (recipe.teacher.model, *learnt, *(student.base for student in recipe.encoders)):
         files.append(fingerprint.of_path(path) if path else "")
-    versions = [__version__, platform.python_version(), *map(version, LIBRARIES)]
+    libraries = (*LIBRARIES, *(TFLITE_PACKAGES.values() if "tflite" in recipe.compile.engines else ()))
+    versions = [__version__, platform.python_version(), *map(version, libraries)]
     return hashlib.sha256(repr((versions, recipe, files)).encode()).hexdigest()
 
 

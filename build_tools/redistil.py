@@ -24,7 +24,17 @@ from edge_runtime import manifest as manifests
 from edge_runtime import schema
 from edge_runtime.bundle import read_manifest, sha256
 
-CHANGEABLE = ("version", "encoders", "queries", "training", "fusion", "evaluation", "golden", "gates")
+CHANGEABLE = (
+    "version",
+    "encoders",
+    "queries",
+    "training",
+    "compile",
+    "fusion",
+    "evaluation",
+    "golden",
+    "gates",
+)
 """Sections of the recipe that documents and indexes do not depend on."""
 
 

@@ -64,7 +64,11 @@ def resolve(manifest: Manifest, directory: Path, encoder: str | None) -> str:
 
 
 def _first(manifest: Manifest, why: str) -> Choice:
-    return Choice(manifest.encoders[0].id, None, f"the bundle's first; {why}")
+    """The first that this device has an engine for; where it has none at all, opening the first says so."""
+    first = manifest.encoders[0]
+    usable = next((spec for spec in manifest.encoders if encoders.engine(spec) is not None), first)
+    missing = "" if usable is first else " that has its engine here"
+    return Choice(usable.id, None, f"the bundle's first{missing}; {why}")
 
 
 def _outdated(calibration: Calibration, manifest: Manifest) -> str:

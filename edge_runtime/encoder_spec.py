@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Literal
 
 from edge_runtime.schema import require, require_match, require_positive
@@ -14,6 +15,9 @@ AUTO = "auto"
 
 NAME_PATTERN = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
 """Names of bundles and encoders; each is also a file name."""
+
+LENGTHS = (16, 48)
+"""Tokens that a TFLite encoder is compiled for, unless a recipe asks for others."""
 
 TABLE, SCALES, BIGRAMS = "table.npy", "scales.npy", "bigrams.npy"
 """The files in a static encoder's directory (see `encoders.static`)."""
@@ -59,12 +63,14 @@ class EncoderSpec:
     Attributes:
         path: the encoder's file; for a static one the directory of its three.
         max_tokens: longest input, special tokens included.
+        lengths: numbers of tokens that a TFLite file has a signature for, rising; an input is padded to the
+            next. Empty for the others, which take any.
         prompt: put before every query.
         layers: of the transformer; 0 for a static encoder.
     """
 
     id: str
-    kind: Literal["onnx", "static"]
+    kind: Literal["onnx", "tflite", "static"]
     path: str
     tokenizer: str
     ndim: int
@@ -74,12 +80,14 @@ class EncoderSpec:
     writer: Mapping[str, str]
     quality: EncoderQuality | None = None
     cost: EncoderCost | None = None
+    lengths: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
         require_match(NAME_PATTERN, self.id, "id", "lower-case letters, digits, '.', '_' and '-'")
         require(self.id != AUTO, "id", f"expected another name; {AUTO!r} means the calibrated encoder")
         require_positive(self, "ndim", "max_tokens")
         require(self.layers >= 0, "layers", f"expected 0 or more; found {self.layers}")
+        self._check_lengths()
 
     @property
     def members(self) -> tuple[str, ...]:
@@ -87,3 +95,20 @@ class EncoderSpec:
         if self.kind == "static":
             return tuple(f"{self.path}/{name}" for name in (TABLE, SCALES, BIGRAMS))
         return (self.path,)
+
+    def _check_lengths(self) -> None:
+        if self.kind != "tflite":
+            require(not self.lengths, "lengths", f"only for tflite, and this is {self.kind}")
+            return
+        rising = all(a < b for a, b in pairwise((0, *self.lengths)))
+        found = ", ".join(map(str, self.lengths)) or "none"
+        require(bool(self.lengths) and rising, "lengths", f"expected rising numbers from 1; found {found}")
+        longest = self.lengths[-1]
+        require(
+            longest >= self.max_tokens, "lengths", f"expected {self.max_tokens} in the end; found {longest}"
+        )
+
+
+def signature(length: int) -> str:
+    """What a TFLite file calls its entry for `length` tokens."""
+    return f"tokens_{length}"

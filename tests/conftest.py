@@ -131,3 +131,14 @@ def bundle(built_home: Path) -> Path:
 def bundle_copy(bundle: Path, tmp_path: Path) -> Path:
     """A copy of the tiny bundle that a test may change."""
     return Path(shutil.copytree(bundle, tmp_path / "bundle"))
+
+
+@pytest.fixture(scope="session")
+def two_engines(tmp_path_factory: pytest.TempPathFactory, recipe_file: Path) -> Path:
+    """The tiny bundle with its encoders for both engines. Do not change it."""
+    from build_tools import recipe_yaml
+    from build_tools.build import build
+    from build_tools.progress import Progress
+
+    overrides = ["compile.engines=[onnx, tflite]", "compile.lengths=[8, 24]"]
+    return build(recipe_yaml.load(recipe_file, overrides), tmp_path_factory.mktemp("two"), Progress()).bundle

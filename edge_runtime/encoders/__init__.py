@@ -20,6 +20,10 @@ def load(bundle: Bundle, spec: EncoderSpec, *, threads: int = 1) -> Encoder:
         from edge_runtime.encoders.static import StaticEncoder
 
         return StaticEncoder.load(bundle, spec)
+    if spec.kind == "tflite":
+        from edge_runtime.encoders.tflite import TfliteEncoder
+
+        return TfliteEncoder.load(bundle.path(spec.path), spec, threads=threads)
     from edge_runtime.encoders.onnx import OnnxEncoder
 
     return OnnxEncoder.load(bundle.path(spec.path), spec, threads=threads)
@@ -31,6 +35,10 @@ def engine(spec: EncoderSpec) -> str | None:
         from edge_runtime.encoders import static
 
         return static.installed()
+    if spec.kind == "tflite":
+        from edge_runtime.encoders import tflite
+
+        return tflite.installed()
     from edge_runtime.encoders import onnx
 
     return onnx.installed()

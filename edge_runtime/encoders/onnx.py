@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -10,13 +9,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_runtime.encoders.base import Encoder
+from edge_runtime.encoders.base import Encoder, checked_vector, first_line, package_version
 from edge_runtime.errors import EngineError
 from edge_runtime.manifest import EncoderSpec
 
 _INPUTS = {"input_ids": "tensor(int64)", "attention_mask": "tensor(int64)"}
 _OUTPUT = "sentence_embedding"
-_UNIT_TOLERANCE = 1e-3
 
 
 class OnnxEncoder(Encoder):
@@ -38,7 +36,7 @@ class OnnxEncoder(Encoder):
             import onnxruntime
         except ImportError as error:
             raise EngineError(
-                f"encoder {spec.id} needs ONNX Runtime ({_first_line(error)}); "
+                f"encoder {spec.id} needs ONNX Runtime ({first_line(error)}); "
                 "install it: pip install 'edge-runtime[onnx]'"
             ) from None
         version = f"onnxruntime {onnxruntime.__version__}"
@@ -48,7 +46,7 @@ class OnnxEncoder(Encoder):
                 str(path), _options(onnxruntime, threads), providers=["CPUExecutionProvider"]
             )
         except Exception as error:  # each failure has its own class in a private module
-            raise EngineError(f"{path}: {version} refuses this encoder ({_first_line(error)})") from None
+            raise EngineError(f"{path}: {version} refuses this encoder ({first_line(error)})") from None
         _check_signature(session, spec, path)
         return cls(session, engine=version, ndim=spec.ndim)
 
@@ -59,18 +57,8 @@ class OnnxEncoder(Encoder):
         try:
             (vectors,) = self._session.run([_OUTPUT], inputs)
         except Exception as error:
-            raise EngineError(f"{self.engine} failed on {ids.size} tokens ({_first_line(error)})") from None
-        if vectors.shape != (1, self._ndim):
-            raise EngineError(
-                f"encoder gave shape {vectors.shape}; expected (1, {self._ndim}); rebuild the bundle"
-            )
-        vector: NDArray[np.float32] = vectors[0]
-        length = float(vector @ vector)
-        if not abs(length - 1) < _UNIT_TOLERANCE:  # true for NaN as well
-            raise EngineError(
-                f"encoder gave a vector of squared length {length}; expected 1; rebuild the bundle"
-            )
-        return vector
+            raise EngineError(f"{self.engine} failed on {ids.size} tokens ({first_line(error)})") from None
+        return checked_vector(vectors, self._ndim)
 
     def close(self) -> None:
         """Drops the session."""
@@ -78,21 +66,9 @@ class OnnxEncoder(Encoder):
 
 
 def installed() -> str | None:
-    """Name and version of the ONNX Runtime that `OnnxEncoder.load` would import; None when there is none.
-
-    Read from the folder of the package's metadata: importing the engine, or importlib.metadata with its
-    parsers of mail, would cost more than a short search.
-    """
-    try:
-        found = importlib.util.find_spec("onnxruntime")
-    except (ImportError, ValueError):  # a finder that refuses it, or a module put in by hand
-        return None
-    if found is None or found.origin is None:
-        return None
-    # onnxruntime-1.23.2.dist-info, but also onnxruntime_gpu-1.23.2.dist-info and more than one of them.
-    folders = sorted(Path(found.origin).parents[1].glob("onnxruntime*.dist-info"))
-    versions = [folder.stem.rpartition("-")[2] for folder in folders]
-    return " ".join(["onnxruntime", *versions])
+    """Name and version of the ONNX Runtime that `OnnxEncoder.load` would import; None when there is none."""
+    version = package_version("onnxruntime")
+    return None if version is None else f"onnxruntime {version}".rstrip()
 
 
 def _check_signature(session: Any, spec: EncoderSpec, path: Path) -> None:
@@ -120,7 +96,3 @@ def _options(onnxruntime: Any, threads: int) -> Any:
     options.enable_cpu_mem_arena = False
     options.log_severity_level = 3
     return options
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0][:200]

@@ -130,7 +130,9 @@ BROKEN: list[tuple[Change, str]] = [
     (put("", "compatible", "0.1.0"), "compatible: expected keys and values"),
     (put("", "encoders", []), "encoders: expected at least one encoder"),
     (put("", "encoders", {}), "encoders: expected a list"),
-    (put("encoders.0", "kind", "tflite"), "encoders.0.kind: expected one of onnx, static"),
+    (put("encoders.0", "kind", "coreml"), "encoders.0.kind: expected one of onnx, tflite, static"),
+    (put("encoders.0", "kind", "tflite"), "encoders.0.lengths: expected rising numbers from 1; found none"),
+    (put("encoders.0", "lengths", [16]), "encoders.0.lengths: only for tflite, and this is onnx"),
     (put("encoders.0", "id", "a/b"), "encoders.0.id: expected lower-case"),
     (put("encoders.0", "id", "auto"), "encoders.0.id: expected another name; 'auto' means the calibrated"),
     (put("encoders.0", "layers", -1), "encoders.0.layers: expected 0 or more; found -1"),
@@ -310,6 +312,26 @@ def test_finds_encoders() -> None:
     assert both.encoder("b") is second
     with pytest.raises(QueryError, match="encoder: bundle tiny has a, b; found 'c'"):
         both.encoder("c")
+
+
+@pytest.mark.parametrize(
+    ("lengths", "problem"),
+    [
+        ([64, 16], "expected rising numbers from 1; found 64, 16"),
+        ([64, 64], "expected rising numbers from 1; found 64, 64"),
+        ([0, 64], "expected rising numbers from 1; found 0, 64"),
+        ([16, 63], "expected 64 in the end; found 63"),
+        ([16.0, 64], "expected a whole number; found 16.0"),
+    ],
+)
+def test_a_tflite_encoder_names_its_lengths(lengths: list[float], problem: str) -> None:
+    """Rising, to the longest query that the encoder reads."""
+    value = plain()
+    value["encoders"][0] |= {"kind": "tflite", "lengths": [16, 64]}
+    assert parse(value).encoders[0].lengths == (16, 64)
+    value["encoders"][0]["lengths"] = lengths
+    with pytest.raises(ManifestError, match=problem):
+        parse(value)
 
 
 def test_a_static_encoder_is_three_files() -> None:

@@ -4,40 +4,21 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import onnx
 import onnxruntime
 import pytest
-import torch
 from numpy.typing import NDArray
 
 from build_tools.compile.onnx import OUTPUT, compile_onnx
 from build_tools.distill.batches import pad
 from build_tools.distill.encoder import encode_tokens
-from build_tools.distill.student import Student, StudentShape
+from build_tools.distill.student import Student
 
 LENGTHS = (1, 2, 3, 7, 16, 33, 64)
-
-
-def student(ndim: int = 32, pooling: str = "mean") -> Student:
-    """Two layers with weights as a trained encoder has them: larger than at the start of training."""
-    torch.manual_seed(5)
-    module = Student(
-        StudentShape(
-            vocabulary=80,
-            positions=64,
-            hidden=32,
-            intermediate=64,
-            heads=4,
-            layers=2,
-            ndim=ndim,
-            epsilon=1e-12,
-            pooling=pooling,  # type: ignore[arg-type]
-        )
-    )
-    return module.eval()
 
 
 def answers(path: Path, tokens: list[list[int]]) -> NDArray[np.float32]:
@@ -51,10 +32,10 @@ def answers(path: Path, tokens: list[list[int]]) -> NDArray[np.float32]:
 
 
 @pytest.fixture(scope="module")
-def compiled(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def compiled(tmp_path_factory: pytest.TempPathFactory, small_student: Callable[..., Student]) -> Path:
     """The file that most tests look at."""
     path = tmp_path_factory.mktemp("onnx") / "encoder.onnx"
-    compile_onnx(student(), path)
+    compile_onnx(small_student(), path)
     return path
 
 
@@ -87,9 +68,11 @@ def test_inputs_and_output(compiled: Path) -> None:
 
 
 @pytest.mark.parametrize(("ndim", "pooling"), [(32, "mean"), (32, "cls"), (20, "mean")])
-def test_it_agrees_with_pytorch(tmp_path: Path, ndim: int, pooling: str) -> None:
+def test_it_agrees_with_pytorch(
+    tmp_path: Path, small_student: Callable[..., Student], ndim: int, pooling: str
+) -> None:
     """At every length, alone and padded, with either pooling and with a projection."""
-    module, path = student(ndim, pooling), tmp_path / "encoder.onnx"
+    module, path = small_student(ndim, pooling), tmp_path / "encoder.onnx"
     compile_onnx(module, path)
     rng = np.random.default_rng(0)
     tokens = [rng.integers(0, 80, length).tolist() for length in LENGTHS]
@@ -101,17 +84,19 @@ def test_it_agrees_with_pytorch(tmp_path: Path, ndim: int, pooling: str) -> None
     assert np.linalg.norm(alone, axis=1) == pytest.approx(1, abs=1e-5)
 
 
-def test_the_same_student_gives_the_same_bytes(tmp_path: Path, compiled: Path) -> None:
+def test_the_same_student_gives_the_same_bytes(
+    tmp_path: Path, compiled: Path, small_student: Callable[..., Student]
+) -> None:
     """And nothing of this machine is in them."""
-    compile_onnx(student(), tmp_path / "elsewhere.onnx")
+    compile_onnx(small_student(), tmp_path / "elsewhere.onnx")
     data = (tmp_path / "elsewhere.onnx").read_bytes()
     assert data == compiled.read_bytes()
     assert b".py" not in data
     assert str(tmp_path).encode() not in data
 
 
-def test_logging_is_left_as_it_was(tmp_path: Path) -> None:
+def test_logging_is_left_as_it_was(tmp_path: Path, small_student: Callable[..., Student]) -> None:
     """The program that builds keeps its own log levels."""
     before = logging.getLogger().level
-    compile_onnx(student(), tmp_path / "encoder.onnx")
+    compile_onnx(small_student(), tmp_path / "encoder.onnx")
     assert logging.getLogger().level == before

@@ -1,0 +1,131 @@
+"""Query encoders run by LiteRT, or by tflite-runtime where that is what a device has.
+
+A TFLite file has a signature for each of a few numbers of tokens (see `EncoderSpec.lengths`); a query is
+padded to the next. Both packages read the same file alike.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import threading
+from bisect import bisect_left
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge_runtime.encoder_spec import EncoderSpec, signature
+from edge_runtime.encoders.base import Encoder, checked_vector, first_line, package_version
+from edge_runtime.errors import ClosedError, EngineError
+
+PACKAGES = {"ai_edge_litert": "ai-edge-litert", "tflite_runtime": "tflite-runtime"}
+"""Modules that can run a file, the better first, and what pip calls them."""
+
+INPUTS, OUTPUT = ("attention_mask", "input_ids"), "sentence_embedding"
+
+
+class TfliteEncoder(Encoder):
+    """A TensorFlow Lite interpreter. Thread-safe; it has one set of tensors, so queries go one at a time."""
+
+    def __init__(self, interpreter: Any, spec: EncoderSpec, *, engine: str) -> None:
+        self.engine = engine
+        self._interpreter, self._spec = interpreter, spec
+        self._runners: dict[int, Any] = {}
+        self._lock = threading.Lock()
+
+    @classmethod
+    def load(cls, path: Path, spec: EncoderSpec, *, threads: int = 1) -> TfliteEncoder:
+        """Maps the file at `path`; `threads` compute threads a query.
+
+        Raises:
+            EngineError: neither package is installed, or the one that is refuses the file.
+        """
+        module, engine = _import(spec)
+        try:
+            # From the path, which is mapped; bytes would be a copy for the encoder's life.
+            interpreter = module.Interpreter(model_path=str(path), num_threads=threads)
+            found = interpreter.get_signature_list()
+        except Exception as error:  # ValueError and RuntimeError, by what is wrong
+            raise EngineError(f"{path}: {engine} refuses this encoder ({first_line(error)})") from None
+        _check_signatures(found, spec, path)
+        return cls(interpreter, spec, engine=engine)
+
+    def encode(self, token_ids: Sequence[int]) -> NDArray[np.float32]:
+        """One run of the signature for the next length; see `Encoder.encode`.
+
+        Raises:
+            ClosedError: after `close`.
+        """
+        count, lengths = len(token_ids), self._spec.lengths
+        if not 0 < count <= lengths[-1]:
+            raise EngineError(f"{self.engine} failed: expected 1 to {lengths[-1]} tokens; found {count}")
+        length = lengths[bisect_left(lengths, count)]
+        ids, mask = np.zeros((1, length), np.int32), np.zeros((1, length), np.int32)
+        mask[0, :count] = 1
+        with self._lock:
+            if self._interpreter is None:
+                raise ClosedError("the encoder is closed")
+            try:
+                ids[0, :count] = token_ids
+                outputs = self._runner(length)(input_ids=ids, attention_mask=mask)
+            except Exception as error:
+                raise EngineError(f"{self.engine} failed on {count} tokens ({first_line(error)})") from None
+        return checked_vector(outputs[OUTPUT], self._spec.ndim)
+
+    def close(self) -> None:
+        """Drops the interpreter."""
+        with self._lock:
+            self._interpreter = None
+            self._runners.clear()
+
+    def _runner(self, length: int) -> Any:
+        """Made at first use: a signature takes memory only where queries are that long."""
+        if length not in self._runners:
+            self._runners[length] = self._interpreter.get_signature_runner(signature(length))
+        return self._runners[length]
+
+
+def installed() -> str | None:
+    """Name and version of what `TfliteEncoder.load` would import; None when there is neither."""
+    for module, package in PACKAGES.items():
+        version = package_version(module)
+        if version is not None:
+            return f"{package} {version}".rstrip()
+    return None
+
+
+def _import(spec: EncoderSpec) -> tuple[Any, str]:
+    """The interpreter's module, and the package's name and version."""
+    problems = []
+    for name, package in PACKAGES.items():
+        try:
+            module = importlib.import_module(f"{name}.interpreter")
+        except ImportError as error:
+            problems.append(f"{package}: {first_line(error)}")
+            continue
+        return module, f"{package} {package_version(name) or ''}".rstrip()
+    raise EngineError(
+        f"encoder {spec.id} needs LiteRT ({'; '.join(problems)}); "
+        "install it: pip install 'edge-runtime[tflite]'"
+    )
+
+
+def _check_signatures(found: Any, spec: EncoderSpec, path: Path) -> None:
+    expected = {"inputs": list(INPUTS), "outputs": [OUTPUT]}
+    for length in spec.lengths:
+        each = found.get(signature(length))
+        if each is None:
+            raise EngineError(
+                f"{path}: has the signatures {', '.join(found) or 'none'}; expected {signature(length)}; "
+                "rebuild the bundle"
+            )
+        shown = {"inputs": sorted(each["inputs"]), "outputs": list(each["outputs"])}
+        if shown != expected:
+            raise EngineError(
+                f"{path}: {signature(length)} takes {', '.join(shown['inputs'])} and gives "
+                f"{', '.join(shown['outputs'])}; expected {', '.join(INPUTS)} and {OUTPUT}; "
+                "rebuild the bundle"
+            )
