@@ -23,6 +23,7 @@ from edge_runtime.errors import (
     IntegrityError,
     ManifestError,
     QueryError,
+    SelfTestError,
     StateError,
 )
 from edge_runtime.version import __version__
@@ -44,6 +45,7 @@ __all__ = [
     "ManifestError",
     "QueryError",
     "Retriever",
+    "SelfTestError",
     "StateError",
     "__version__",
     "open",

@@ -94,8 +94,9 @@ def _add_info(commands: Any) -> None:
 
 
 def _add_verify(commands: Any) -> None:
-    parser = commands.add_parser("verify", help="compare every file of a bundle with its sha256")
+    parser = commands.add_parser("verify", help="hash every file and replay the golden queries")
     _add_common(parser)
+    parser.add_argument("--files-only", action="store_true", help="leave out the golden queries")
     parser.set_defaults(run=_verify)
 
 
@@ -204,18 +205,26 @@ def _worth(spec: EncoderSpec) -> Iterator[str]:
 
 
 def _verify(options: argparse.Namespace) -> None:
+    from edge_runtime import self_test
     from edge_runtime.bundle import Bundle
 
     bundle = Bundle.open(options.bundle, verify="full")
     manifest = bundle.manifest
     bundle.close()
+    outcome = None if options.files_only else self_test.replay(options.bundle)
     total = sum(entry.size for entry in manifest.files)
     files = len(manifest.files)
     if options.json:
         facts = {"name": manifest.name, "version": manifest.version, "files": files, "bytes": total}
-        print(_to_json(facts))
-    else:
-        print(f"{manifest.name} {manifest.version}: {files} files, {total / 1e6:.1f} MB, as built")
+        tested = {} if outcome is None else {"golden": dataclasses.asdict(outcome)}
+        print(_to_json(facts | tested))
+        return
+    print(f"{manifest.name} {manifest.version}: {files} files, {total / 1e6:.1f} MB, as built")
+    for each in outcome.replays if outcome else ():
+        cosine = f"cosine {each.cosine:.4f}"
+        print(f"{each.encoder}: {each.queries} golden queries as built, {cosine} ({each.engine})")
+    for name in outcome.skipped if outcome else ():
+        print(f"{name}: not tested, its engine is not installed")
 
 
 def _search(options: argparse.Namespace) -> None:

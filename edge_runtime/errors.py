@@ -6,6 +6,7 @@
     │   ├── IntegrityError        a file is missing, unlisted, cut short or not the bytes that were built
     │   └── CompatibilityError    sound, but made for another runtime, engine or library version
     ├── EngineError             the inference engine is not installed or cannot run the encoder
+    ├── SelfTestError           an encoder does not give on this device what it gave at the build
     ├── QueryError              the caller's query or argument cannot be used (also a ValueError)
     ├── StateError              what the device keeps about its bundles cannot be read or written
     └── ClosedError             the retriever has been closed
@@ -38,6 +39,10 @@ class CompatibilityError(BundleError):
 
 class EngineError(Error):
     """The inference engine is not installed or cannot run the encoder."""
+
+
+class SelfTestError(Error):
+    """An encoder does not give on this device what it gave at the build."""
 
 
 class QueryError(Error, ValueError):

@@ -7,15 +7,14 @@ from __future__ import annotations
 
 import json
 import re
-import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 import edge_runtime
-from edge_runtime.errors import Error
+from edge_runtime.process import reply
 
 Verification = Literal["full", "size"]
 
@@ -53,15 +52,6 @@ class Memory:
 def main() -> None:
     """Takes a `Task` as JSON on stdin; prints the first hit's key, then a report, as lines of JSON."""
     reply(lambda request: _answer(Task(**request)))
-
-
-def reply(answer: Callable[[dict[str, Any]], Mapping[str, object]]) -> None:
-    """Prints the answer to the request on stdin, or the error of ours that it gave, for `process.call`."""
-    try:
-        report = answer(json.load(sys.stdin))
-    except Error as error:
-        report = {"error": type(error).__name__, "message": str(error)}
-    print(json.dumps(report))
 
 
 def read_memory(proc: Path = Path("/proc/self")) -> Memory:

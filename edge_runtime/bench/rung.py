@@ -10,8 +10,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 
 import edge_runtime
-from edge_runtime.bench import process, stopwatch
-from edge_runtime.bench.child import reply
+from edge_runtime import process
+from edge_runtime.bench import stopwatch
 from edge_runtime.bench.report import Latency, summarise
 
 
@@ -32,12 +32,12 @@ def measure(task: Task) -> Latency:
     Raises:
         Error: the encoder cannot be used here, a query cannot, or the process died.
     """
-    return Latency(**process.call("rung", asdict(task), about=f"encoder {task.encoder}"))
+    return Latency(**process.call("bench.rung", asdict(task), about=f"encoder {task.encoder}"))
 
 
 def main() -> None:
     """Takes a `Task` as JSON on stdin; prints a `Latency` as JSON."""
-    reply(lambda request: _answer(Task(**request)))
+    process.reply(lambda request: _answer(Task(**request)))
 
 
 def _answer(task: Task) -> Mapping[str, object]:

@@ -12,7 +12,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
-from edge_runtime.bench import process
+from edge_runtime import process
 from edge_runtime.bench.child import Memory, Task, Verification
 
 
@@ -60,7 +60,7 @@ def measure(task: Task, *, times: int) -> Start:
 def _spawn(task: Task) -> tuple[float, Memory]:
     """Milliseconds to the first answer, and memory. CLOCK_MONOTONIC is one clock for all processes."""
     spawned = time.monotonic_ns()
-    report = process.call("child", asdict(task), about=task.bundle)
+    report = process.call("bench.child", asdict(task), about=task.bundle)
     return (report["answered"] - spawned) / 1e6, Memory(**report["memory"])
 
 

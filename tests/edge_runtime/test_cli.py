@@ -78,13 +78,30 @@ def test_info_reads_a_bundle_that_is_damaged(bundle_copy: Path, capsys: Output) 
 
 def test_verify_counts_what_it_checked(bundle: Path, capsys: Output) -> None:
     """In words and as JSON."""
-    run("verify", str(bundle))
+    run("verify", "--files-only", str(bundle))
     assert re.fullmatch(r"tiny 1.0.0: 12 files, 0.1 MB, as built\n", capsys.readouterr().out)
-    run("verify", "--json", str(bundle))
+    run("verify", "--json", "--files-only", str(bundle))
     found = json.loads(capsys.readouterr().out)
     size = sum(path.stat().st_size for path in bundle.rglob("*") if path.is_file())
     manifest = (bundle / "manifest.yaml").stat().st_size
     assert found == {"name": "tiny", "version": "1.0.0", "files": 12, "bytes": size - manifest}
+
+
+def test_verify_replays_the_golden_queries(
+    two_engines: Path, capsys: Output, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each encoder that has its engine here, with what ran it; the others are named."""
+    monkeypatch.setitem(sys.modules, "onnxruntime", None)
+    run("verify", str(two_engines))
+    lines = capsys.readouterr().out.splitlines()
+    tflite = r"layers2-tflite: 4 golden queries as built, cosine [01]\.\d{4} \(ai-edge-litert [0-9.]+\)"
+    assert re.fullmatch(tflite, lines[1])
+    assert re.fullmatch(r"static: 4 golden queries as built, cosine 1\.0000 \(numpy [0-9.]+\)", lines[2])
+    assert lines[3:] == ["layers2: not tested, its engine is not installed"]
+    run("verify", "--json", str(two_engines))
+    golden = json.loads(capsys.readouterr().out)["golden"]
+    assert golden["skipped"] == ["layers2"]
+    assert [each["encoder"] for each in golden["replays"]] == ["layers2-tflite", "static"]
 
 
 def test_search_prints_hits(bundle: Path, capsys: Output) -> None:

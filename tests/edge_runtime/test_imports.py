@@ -134,7 +134,7 @@ def test_a_missing_engine_is_named_with_the_command(bundle: Path) -> None:
 def test_the_public_surface_is_exactly_this() -> None:
     """A name more or less is a decision, not an accident."""
     errors = ["BundleError", "ClosedError", "CompatibilityError", "EngineError", "Error", "IntegrityError"]
-    errors += ["ManifestError", "QueryError", "StateError"]
+    errors += ["ManifestError", "QueryError", "SelfTestError", "StateError"]
     assert sorted(edge_runtime.__all__) == sorted(
         [*errors, "Evidence", "Hit", "Info", "Retriever", "__version__", "open"]
     )

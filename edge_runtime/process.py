@@ -7,44 +7,47 @@ from __future__ import annotations
 
 import json
 import signal
-import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from edge_runtime import errors
 from edge_runtime.errors import Error
 
-_TIMEOUT_SECONDS = 600.0
 # In place of the working directory, which -c would search first: the child finds this very package, and no
 # file that happens to lie there hides a module.
 _CODE = (
     "import sys; sys.path[0] = sys.argv[1]; "
-    "from importlib import import_module; import_module('edge_runtime.bench.' + sys.argv[2]).main()"
+    "from importlib import import_module; import_module('edge_runtime.' + sys.argv[2]).main()"
 )
 
 
-def call(module: str, request: Mapping[str, object], *, about: str) -> dict[str, Any]:
-    """Gives `request` as JSON to ``edge_runtime.bench.MODULE.main()``; returns the last line that it prints.
+def call(
+    module: str, request: Mapping[str, object], *, about: str, timeout_seconds: float = 600.0
+) -> dict[str, Any]:
+    """Gives `request` as JSON to ``edge_runtime.MODULE.main()``; returns the last line that it prints.
 
     Args:
         about: what it is done for, to begin an error with.
+        timeout_seconds: after these it is killed.
 
     Raises:
-        Error: the one that `child.reply` told of; or the process died or hung.
+        Error: the one that `reply` told of; or the process died or hung.
     """
-    package_parent = str(Path(__file__).resolve().parents[2])
+    import subprocess  # not at the top: the new process needs only `reply`, and its memory is measured
+
+    package_parent = str(Path(__file__).resolve().parents[1])
     try:
         done = subprocess.run(
             [sys.executable, "-c", _CODE, package_parent, module],
             input=json.dumps(request).encode(),
             capture_output=True,
-            timeout=_TIMEOUT_SECONDS,
+            timeout=timeout_seconds,
             check=False,
         )
     except subprocess.TimeoutExpired:
-        raise Error(f"{about}: no answer from a new process in {_TIMEOUT_SECONDS:.0f} s") from None
+        raise Error(f"{about}: no answer from a new process in {timeout_seconds:.0f} s") from None
     lines = done.stdout.splitlines()
     if done.returncode != 0 or not lines:
         raise Error(f"{about}: a new process {_ending(done.returncode)}{_last_line(done.stderr)}")
@@ -52,6 +55,15 @@ def call(module: str, request: Mapping[str, object], *, about: str) -> dict[str,
     if "error" in answer:
         raise getattr(errors, answer["error"], Error)(answer["message"])
     return answer
+
+
+def reply(answer: Callable[[dict[str, Any]], Mapping[str, object]]) -> None:
+    """Prints the answer to the request on stdin, or the error of ours that it gave, for `call`."""
+    try:
+        report = answer(json.load(sys.stdin))
+    except Error as error:
+        report = {"error": type(error).__name__, "message": str(error)}
+    print(json.dumps(report))
 
 
 def _ending(code: int) -> str:
