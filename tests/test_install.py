@@ -1,4 +1,4 @@
-"""The wheel in an empty environment, as on a device: only the runtime's own dependencies, no build extra.
+"""The wheel in empty environments, as on a device: the runtime's own dependencies, one engine, no build extra.
 
 Marked ``install``: it fetches packages, so `make test` leaves it to `.ci/run`.
 """
@@ -6,12 +6,19 @@ Marked ``install``: it fetches packages, so `make test` leaves it to `.ci/run`.
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 import venv
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
+
+from edge_runtime import manifest as manifests
+from edge_runtime.bundle import sha256
+from edge_runtime.manifest import FileEntry
 
 pytestmark = pytest.mark.install
 
@@ -24,50 +31,139 @@ sys.addaudithook(lambda event, args: sockets.append(event) if event.startswith("
 import edge_runtime
 with edge_runtime.open(sys.argv[1]) as retriever:
     hits = retriever.search("yeast and dough", k=3)
+    info = retriever.info()
+    vectors = retriever.encode(["bread", "clean the wound and let it rest until the fever is gone"])
 import importlib.util as util
-heavy = ("torch", "transformers", "sentence_transformers", "bm25s")
+heavy = ("torch", "transformers", "sentence_transformers", "bm25s", "jax")
 absent = [name for name in heavy if not util.find_spec(name)]
-print(json.dumps({"keys": [hit.key for hit in hits], "sockets": sockets, "absent": absent}))
+answer = {"keys": [hit.key for hit in hits], "sockets": sockets, "absent": absent}
+print(json.dumps(answer | {"encoder": info.encoder, "engine": info.engine, "vectors": vectors.tolist()}))
 """
 
 
+@dataclass(frozen=True)
+class Device:
+    """What a device has installed beside the wheel, and which encoder it then opens."""
+
+    packages: Sequence[str]
+    encoder: str
+    engine: str
+
+    def __str__(self) -> str:
+        return self.engine
+
+
+DEVICES = (
+    Device(["onnxruntime", "numpy>=2"], "layers2", "onnxruntime"),
+    Device(["ai-edge-litert", "numpy>=2"], "layers2-tflite", "ai-edge-litert"),
+    pytest.param(
+        Device(["tflite-runtime==2.14.0", "numpy<2"], "layers2-tflite", "tflite-runtime 2.14.0"),
+        marks=pytest.mark.skipif(sys.version_info >= (3, 12), reason="tflite-runtime ended with Python 3.11"),
+    ),
+)
+
+
+@dataclass(frozen=True)
+class Installed:
+    """An environment with the built wheel and the device's packages, and nothing else."""
+
+    device: Device
+    commands: Path
+
+    def run(self, *arguments: str | Path, check: bool = True) -> subprocess.CompletedProcess[str]:
+        """Runs one of its commands."""
+        program, *rest = arguments
+        return subprocess.run([self.commands / program, *rest], check=check, capture_output=True, text=True)
+
+
 @pytest.fixture(scope="module")
-def device_python(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An interpreter with the built wheel and its onnx extra, and nothing else."""
-    folder = tmp_path_factory.mktemp("device")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """This project's, built anew."""
+    folder = tmp_path_factory.mktemp("wheel")
     pip = [sys.executable, "-m", "pip", "wheel", "-q", "--no-deps", "-w", str(folder), str(ROOT)]
     subprocess.run(pip, check=True)
-    (wheel,) = folder.glob("*.whl")
-    venv.create(folder / "venv", with_pip=True)
-    python = folder / "venv" / "bin" / "python"
-    subprocess.run([python, "-m", "pip", "install", "-q", f"{wheel}[onnx]"], check=True)
-    return python
+    (found,) = folder.glob("*.whl")
+    return found
 
 
-def test_answers_without_the_build_extra(device_python: Path, bundle: Path) -> None:
-    """The minimal install opens a bundle and answers; no socket is made and no training library is there."""
-    done = subprocess.run(
-        [device_python, "-c", ASK, bundle], check=True, capture_output=True, text=True, cwd=bundle.parent
-    )
-    answer = json.loads(done.stdout)
+@pytest.fixture(scope="module", params=DEVICES, ids=str)
+def installed(
+    request: pytest.FixtureRequest, wheel: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Installed:
+    """One of the devices."""
+    folder = tmp_path_factory.mktemp("device")
+    venv.create(folder, with_pip=True)
+    made = Installed(request.param, folder / "bin")
+    made.run("python", "-m", "pip", "install", "-q", wheel, *made.device.packages)
+    return made
+
+
+def test_answers_without_the_build_extra(installed: Installed, two_engines: Path) -> None:
+    """It opens the encoder that it has an engine for; no socket is made, and no training library is there."""
+    answer = json.loads(installed.run("python", "-c", ASK, two_engines).stdout)
+    assert answer["encoder"] == installed.device.encoder
+    assert answer["engine"].startswith(installed.device.engine)
     assert answer["keys"][0].startswith("bread")
     assert answer["sockets"] == []
-    assert answer["absent"] == ["torch", "transformers", "sentence_transformers", "bm25s"]
+    assert answer["absent"] == ["torch", "transformers", "sentence_transformers", "bm25s", "jax"]
 
 
-def test_commands_are_installed(device_python: Path, bundle: Path) -> None:
+def test_golden_queries_are_as_built(installed: Installed, two_engines: Path) -> None:
+    """Its engine and NumPy give the tokens, vectors and passages of the machine that built the bundle."""
+    found = json.loads(installed.run("edge-runtime", "verify", "--json", two_engines).stdout)["golden"]
+    replays = {each["encoder"]: each for each in found["replays"]}
+    assert set(replays) == {installed.device.encoder, "static"}
+    assert replays[installed.device.encoder]["engine"].startswith(installed.device.engine)
+    assert all(each["cosine"] > 0.999 for each in replays.values())
+
+
+def test_a_file_that_was_not_rewritten(
+    installed: Installed, two_engines: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As the quantizer leaves it, old runtimes read it without a word and answer nonsense: verify refuses."""
+    if installed.device.encoder != "layers2-tflite":
+        pytest.skip("has no TFLite engine")
+    bundle = Path(shutil.copytree(two_engines, tmp_path / "bundle"))
+    _compile_without_rewriting(two_engines, bundle / "encoders/layers2-tflite.tflite", monkeypatch)
+    _list_anew(bundle)
+    done = installed.run("edge-runtime", "verify", bundle, check=False)
+    if installed.device.engine == "ai-edge-litert":
+        assert done.returncode == 0
+        return
+    assert done.returncode == 1
+    assert "encoder layers2-tflite on tflite-runtime 2.14.0, golden query 1: cosine " in done.stderr
+    assert "this engine computes it wrongly here" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def _compile_without_rewriting(bundle: Path, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The bundle's student once more: every layer stays as the quantizer made it."""
+    from build_tools.compile import tflite_rewrite
+    from build_tools.compile.tflite import compile_tflite
+    from build_tools.distill import distil
+    from build_tools.distill.student import Student
+    from build_tools.workspace import Stage
+
+    monkeypatch.setattr(tflite_rewrite, "_quantized_weights", lambda *_: None)
+    for folder in (bundle.parent / "stages").glob("student-*"):
+        student = distil.load(Stage(folder, "")).student
+        if isinstance(student, Student):
+            compile_tflite(student, path, (8, 24))
+
+
+def _list_anew(bundle: Path) -> None:
+    """The manifest vouches for the files as they are now."""
+    manifest = manifests.read(bundle / manifests.FILENAME)
+    paths = [(entry.path, bundle / entry.path) for entry in manifest.files]
+    files = tuple(FileEntry(name, path.stat().st_size, sha256(path)) for name, path in paths)
+    (bundle / manifests.FILENAME).write_bytes(manifests.dump(replace(manifest, files=files)))
+
+
+def test_commands_are_installed(installed: Installed, two_engines: Path) -> None:
     """edge-runtime works as a command; edge-build says what it lacks, in one line."""
-    commands = device_python.parent
-    found = subprocess.run(
-        [commands / "edge-runtime", "search", bundle, "yeast and dough", "--json"],
-        check=True,
-        capture_output=True,
-        text=True,
-    )
+    found = installed.run("edge-runtime", "search", two_engines, "yeast and dough", "--json")
     assert json.loads(found.stdout)["hits"][0]["key"].startswith("bread")
-    refused = subprocess.run(
-        [commands / "edge-build", "build", "recipe.yaml"], capture_output=True, text=True, check=False
-    )
+    refused = installed.run("edge-build", "build", "recipe.yaml", check=False)
     assert refused.returncode == 1
     assert "pip install 'edge-runtime[build]'" in refused.stderr
     assert "Traceback" not in refused.stderr
