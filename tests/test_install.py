@@ -1,4 +1,4 @@
-"""The wheel in empty environments, as on a device: the runtime's own dependencies, one engine, no build extra.
+"""The wheel in empty environments, as on a device: the runtime's own dependencies and one engine.
 
 Marked ``install``: it fetches packages, so `make test` leaves it to `.ci/run`.
 """
