@@ -147,9 +147,9 @@ def _about(manifest: Manifest, options: argparse.Namespace) -> str:
     return (
         f"{command.machine()}\n\n"
         f"{manifest.name} {manifest.version}, {manifest.documents.passages:,} passages; {options.rounds} "
-        f"rounds of {options.n} queries a length, one thread. Times of the encoder alone, by tokens; start is "
-        "a process from its spawning to its first answer in dense mode, sizes checked; memory is that process's "
-        f"after {QUESTIONS} answers, index and documents included:"
+        f"rounds of {options.n} queries a length, one thread. Times of the encoder alone, by tokens; start "
+        "is a process from its spawning to its first answer in dense mode, sizes checked; memory is that "
+        f"process's after {QUESTIONS} answers, index and documents included:"
     )
 
 
