@@ -20,8 +20,6 @@ from edge_runtime.bench import options as bench_options
 from edge_runtime.errors import Error
 
 if TYPE_CHECKING:
-    from edge_runtime.choice import Choice
-    from edge_runtime.manifest import EncoderSpec, Manifest
     from edge_runtime.retriever import Hit
 
 FAILED, INTERRUPTED = 1, 130
@@ -81,6 +79,7 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
     _add_info(commands)
     _add_verify(commands)
+    _add_doctor(commands)
     _add_search(commands)
     _add_bench(commands)
     _add_calibrate(commands)
@@ -98,6 +97,13 @@ def _add_verify(commands: Any) -> None:
     _add_common(parser)
     parser.add_argument("--files-only", action="store_true", help="leave out the golden queries")
     parser.set_defaults(run=_verify)
+
+
+def _add_doctor(commands: Any) -> None:
+    parser = commands.add_parser("doctor", help="say what this device has, and lacks for a bundle")
+    parser.add_argument("bundle", nargs="?", metavar="BUNDLE", help="look at what this bundle will need, too")
+    parser.add_argument("--json", action="store_true", help="print JSON")
+    parser.set_defaults(run=_doctor)
 
 
 def _add_search(commands: Any) -> None:
@@ -160,7 +166,7 @@ def _add_json(parser: argparse.ArgumentParser) -> None:
 
 
 def _info(options: argparse.Namespace) -> None:
-    from edge_runtime import choice
+    from edge_runtime import choice, facts
     from edge_runtime.bundle import read_manifest
 
     manifest = read_manifest(options.bundle)
@@ -169,39 +175,8 @@ def _info(options: argparse.Namespace) -> None:
         auto = {"encoder": chosen.encoder, "calibrated": bool(chosen.calibration), "reason": chosen.reason}
         print(_to_json({"auto": auto, **schema.encode_fields(manifest)}))
         return
-    for name, value in _facts(manifest, chosen):
+    for name, value in facts.of(manifest, chosen):
         print(f"{name:<10} {_printable(value)}")
-
-
-def _facts(manifest: Manifest, chosen: Choice) -> Iterator[tuple[str, str]]:
-    yield "bundle", f"{manifest.name} {manifest.version}, made {manifest.created}"
-    yield "documents", f"{manifest.documents.documents:,} in {manifest.documents.passages:,} passages"
-    for spec in manifest.encoders:
-        yield "encoder", "; ".join([f"{spec.id}: {_shape(spec)}", *_worth(spec)])
-    yield "auto", f"{chosen.encoder}: {chosen.reason}"
-    index = manifest.index
-    yield "index", f"{index.search}, {index.dtype}, {index.count:,} vectors"
-    yield "words", f"BM25, {manifest.lexical.terms:,} terms, stemmer {manifest.lexical.stemmer}"
-    for licence in manifest.licences:
-        yield "licence", f"{licence.licence} ({licence.part})"
-    total = sum(entry.size for entry in manifest.files)
-    yield "size", f"{total / 1e6:.1f} MB in {len(manifest.files)} files"
-    yield "hashes", "not checked; edge-runtime verify checks them"
-
-
-def _shape(spec: EncoderSpec) -> str:
-    layers = f", {spec.layers} layers" if spec.layers else ""
-    return f"{spec.kind}{layers}, {spec.ndim} dimensions"
-
-
-def _worth(spec: EncoderSpec) -> Iterator[str]:
-    quality, cost = spec.quality, spec.cost
-    if quality:
-        kept = "" if quality.retention is None else f", {quality.retention:.1%} of the teacher's"
-        basis = "judged queries" if quality.basis == "labels" else "agreement with the teacher"
-        yield f"nDCG@10 {quality.ndcg_10:.4f}{kept} ({basis})"
-    if cost:
-        yield f"{cost.bytes / 1e6:.1f} MB, {cost.macs / 1e6:,.2f} million multiply-adds for 16 tokens"
 
 
 def _verify(options: argparse.Namespace) -> None:
@@ -225,6 +200,22 @@ def _verify(options: argparse.Namespace) -> None:
         print(f"{each.encoder}: {each.queries} golden queries as built, {cosine} ({each.engine})")
     for name in outcome.skipped if outcome else ():
         print(f"{name}: not tested, its engine is not installed")
+
+
+def _doctor(options: argparse.Namespace) -> None:
+    from edge_runtime import device, doctor
+    from edge_runtime.bundle import read_manifest
+
+    manifest = read_manifest(options.bundle) if options.bundle else None
+    findings = doctor.examine(device.describe(), device.condition(), manifest)
+    if options.json:
+        print(_to_json({"findings": [dataclasses.asdict(finding) for finding in findings]}))
+    else:
+        for finding in findings:
+            print(_printable(f"{finding.level:<8} {finding.about}: {finding.text}"))
+    problems = sum(finding.level == "problem" for finding in findings)
+    if problems:
+        raise Error(f"{problems} of {len(findings)} findings are problems; see above")
 
 
 def _search(options: argparse.Namespace) -> None:

@@ -14,11 +14,15 @@ from numpy.typing import NDArray
 
 from edge_runtime.bundle import Bundle
 from edge_runtime.errors import BundleError, ClosedError, CompatibilityError
+from edge_runtime.lean_import import import_without
 from edge_runtime.manifest import IndexSpec
 from edge_runtime.ranking import Ranking
 
 if TYPE_CHECKING:
     from usearch.index import Index
+
+UNUSED = ("tqdm", "urllib.request")
+"""What usearch imports for progress bars and downloads."""
 
 
 class DenseIndex:
@@ -41,7 +45,7 @@ class DenseIndex:
         """
         # Not at the top: usearch 2.26.3 and 2.26.6 crash the process when onnxruntime is imported after them,
         # so the encoder is loaded first (see `Retriever.load`).
-        from usearch.index import Index
+        Index = import_without("usearch.index", UNUSED).Index  # noqa: N806
 
         view = bundle.map(spec.path)
         source = str(bundle.root / spec.path)

@@ -23,7 +23,7 @@ from edge_runtime.version import __version__
 
 ROOT = Path("/")
 
-PACKAGES = ("numpy", "usearch", "tokenizers", "PyYAML", "onnxruntime", "ai-edge-litert")
+PACKAGES = ("numpy", "usearch", "tokenizers", "PyYAML", "onnxruntime", "ai-edge-litert", "tflite-runtime")
 """Distributions whose versions change speed or results; reported where installed."""
 
 # https://www.raspberrypi.com/documentation/computers/os.html#get_throttled; 16 bits higher: since boot.

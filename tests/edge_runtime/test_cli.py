@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import io
 import json
 import os
@@ -102,6 +103,25 @@ def test_verify_replays_the_golden_queries(
     golden = json.loads(capsys.readouterr().out)["golden"]
     assert golden["skipped"] == ["layers2"]
     assert [each["encoder"] for each in golden["replays"]] == ["layers2-tflite", "static"]
+
+
+def test_doctor(bundle: Path, capsys: Output, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In lines and as JSON, with a bundle or without; a problem is told by the exit status."""
+    from edge_runtime import device
+
+    run("doctor")
+    without = capsys.readouterr().out.splitlines()
+    assert without[0].split(maxsplit=2)[1] == "system:"
+    run("doctor", "--json", str(bundle))
+    findings = json.loads(capsys.readouterr().out)["findings"]
+    assert findings[-1]["about"] == "memory"
+    assert {"level", "about", "text"} == set(findings[0])
+    sound = device.describe()
+    monkeypatch.setattr(device, "describe", lambda: dataclasses.replace(sound, machine="armv7l"))
+    run("doctor", status=1)
+    captured = capsys.readouterr()
+    assert captured.out.splitlines()[0].startswith("problem  system: armv7l; expected a 64-bit system")
+    assert re.fullmatch(r"edge-runtime: 1 of \d+ findings are problems; see above\n", captured.err)
 
 
 def test_search_prints_hits(bundle: Path, capsys: Output) -> None:
@@ -305,7 +325,7 @@ def test_every_option_has_help() -> None:
     """Of every command, and so has every command itself."""
     found = list(parsers(cli._parser()))
     assert [parser.prog for parser in found][1:] == [
-        f"edge-runtime {name}" for name in ("info", "verify", "search", "bench", "calibrate")
+        f"edge-runtime {name}" for name in ("info", "verify", "doctor", "search", "bench", "calibrate")
     ]
     for parser in found:
         for action in parser._actions:

@@ -1,0 +1,121 @@
+"""Whether this device has what a bundle will need of it: memory, processor, engines, a steady clock.
+
+Nothing is measured and no engine is loaded: `calibrate` and `bench` do that. A problem keeps the bundle from
+working here; a warning makes it slower, or makes figures that are measured here weaker.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+from edge_runtime import encoders
+from edge_runtime.device import Condition, Device
+from edge_runtime.manifest import Manifest
+
+RUNTIME_BYTES = 64_000_000
+"""What a process cannot give back while it answers, measured on x86-64 with ONNX Runtime and three layers."""
+
+HOT_CELSIUS = 80.0
+"""A Raspberry Pi slows down from here on."""
+
+MACHINES = ("aarch64", "arm64", "x86_64", "AMD64")
+DOT_PRODUCT = ("asimddp", "avx_vnni", "avx512_vnni")
+PAGE_BYTES = (4096, 16384)
+
+BAD_ON_ARM = {"onnxruntime": ("1.20.0", "1.21.0", "1.24.0", "1.24.1")}
+"""Versions that end in an illegal instruction, or worse, on small ARM boards; as in pyproject.toml."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that was looked at.
+
+    Attributes:
+        about: in a word or two.
+        text: what was found and, unless it is good, what to do.
+    """
+
+    level: Literal["good", "warning", "problem"]
+    about: str
+    text: str
+
+
+def examine(device: Device, condition: Condition, manifest: Manifest | None = None) -> tuple[Finding, ...]:
+    """Everything that can be told of the device, and of the bundle on it where one is given."""
+    findings = [*_system(device), *_clock(device, condition)]
+    if manifest is not None:
+        findings += [*_engines(device, manifest), _memory(condition, manifest)]
+    return tuple(findings)
+
+
+def _system(device: Device) -> Iterator[Finding]:
+    if device.machine in MACHINES:
+        yield Finding("good", "system", f"{device.machine}, {device.python}")
+    else:
+        text = f"{device.machine}; expected a 64-bit system (aarch64 or x86_64): install one"
+        yield Finding("problem", "system", text)
+    if device.page_bytes in PAGE_BYTES:
+        yield Finding("good", "pages", f"{device.page_bytes // 1024} KiB")
+    else:
+        yield Finding("warning", "pages", f"{device.page_bytes or '?'} bytes; tested with 4 and 16 KiB only")
+    if set(DOT_PRODUCT) & set(device.features):
+        yield Finding("good", "processor", f"{device.cpu or device.board}, with int8 dot product")
+    else:
+        text = (
+            "no int8 dot product: int8 saves memory here, but hardly time; prefer few layers or a static rung"
+        )
+        yield Finding("warning", "processor", f"{device.cpu or device.board}, {text}")
+
+
+def _clock(device: Device, condition: Condition) -> Iterator[Finding]:
+    known = condition.throttling
+    for when, reasons in (("now", known.now), ("since boot", known.since_boot)) if known else ():
+        if reasons:
+            yield Finding(
+                "warning", "clock", f"{', '.join(reasons)} {when}; look at power supply and cooling"
+            )
+    if condition.celsius is not None and condition.celsius >= HOT_CELSIUS:
+        yield Finding("warning", "heat", f"{condition.celsius:.0f} °C; it will slow down: cool it")
+    if device.governor == "powersave":
+        yield Finding(
+            "warning", "clock", "governor powersave; questions that come seldom are answered slowly"
+        )
+
+
+def _engines(device: Device, manifest: Manifest) -> Iterator[Finding]:
+    """One finding an encoder; a problem only where none has its engine, or a version is known to be bad."""
+    found = {spec.id: encoders.engine(spec) for spec in manifest.encoders}
+    for name, engine in found.items():
+        if engine is not None:
+            yield Finding("good", f"encoder {name}", engine)
+        else:
+            level: Literal["warning", "problem"] = "warning" if any(found.values()) else "problem"
+            kind = manifest.encoder(name).kind
+            text = f"its engine is not installed: pip install 'edge-runtime[{kind}]'"
+            yield Finding(level, f"encoder {name}", text)
+    if device.machine in ("aarch64", "arm64"):
+        for package, versions in BAD_ON_ARM.items():
+            if device.versions.get(package) in versions:
+                text = f"{device.versions[package]} crashes on small ARM boards; install another version"
+                yield Finding("problem", package, text)
+
+
+def _memory(condition: Condition, manifest: Manifest) -> Finding:
+    """What must stay resident, and what should be, for answers without reading the card again and again."""
+    sizes = {entry.path: entry.size for entry in manifest.files}
+    encoder = max(sum(sizes[member] for member in spec.members) for spec in manifest.encoders)
+    words = sum(size for path, size in sizes.items() if path.startswith(f"{manifest.lexical.path}/"))
+    mapped = sizes[manifest.index.path] + words
+    needed = RUNTIME_BYTES + encoder
+    text = f"{needed / 1e6:.0f} MB for the process, {mapped / 1e6:.0f} MB of mapped indexes"
+    available = condition.available_bytes
+    if available is None:
+        return Finding("warning", "memory", f"{text}; this system does not tell what is available")
+    text = f"{text}, {available / 1e6:.0f} MB available"
+    if available < needed:
+        return Finding("problem", "memory", f"{text}; end other programs, or build with fewer layers")
+    if available < needed + mapped:
+        return Finding("warning", "memory", f"{text}; the indexes will be read from the card again and again")
+    return Finding("good", "memory", text)

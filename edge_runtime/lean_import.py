@@ -1,0 +1,56 @@
+"""Imports a library without what it imports and a device never uses.
+
+usearch imports urllib.request, and with it http, ssl and email, to download an extension that nobody asked
+for, and tqdm for progress bars: a third of its import time, and 10 MB where nothing else has loaded them.
+Stand-ins take their places during the import only; each loads the real thing when it is called.
+"""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from types import ModuleType
+from typing import Any
+
+
+def import_without(name: str, unused: Sequence[str]) -> ModuleType:
+    """Imports the module `name`; those of `unused` that are not loaded yet stay unloaded.
+
+    Raises:
+        ImportError: there is no such module.
+    """
+    if name in sys.modules:
+        return sys.modules[name]
+    with _stand_ins([module for module in unused if module not in sys.modules]):
+        return importlib.import_module(name)
+
+
+@contextmanager
+def _stand_ins(names: Sequence[str]) -> Iterator[None]:
+    made = {name: _StandIn(name) for name in names}
+    sys.modules.update(made)
+    try:
+        yield
+    finally:
+        for name, module in made.items():
+            if sys.modules.get(name) is module:
+                del sys.modules[name]
+            parent, _, child = name.rpartition(".")
+            # The import system sets a package's attribute for real modules only.
+            if parent in sys.modules and not hasattr(sys.modules[parent], child):
+                setattr(sys.modules[parent], child, module)
+
+
+class _StandIn(ModuleType):
+    """A module all of whose names are functions that call the real module's."""
+
+    def __getattr__(self, name: str) -> Callable[..., Any]:
+        if name.startswith("__"):
+            raise AttributeError(name)
+
+        def call(*arguments: Any, **options: Any) -> Any:
+            return getattr(importlib.import_module(self.__name__), name)(*arguments, **options)
+
+        return call

@@ -1,0 +1,111 @@
+"""What a device lacks: each finding from a device made for it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from edge_runtime import doctor, encoders
+from edge_runtime.bundle import read_manifest
+from edge_runtime.device import Condition, Device, Throttling
+from edge_runtime.manifest import EncoderSpec, Manifest
+
+PI = Device(
+    board="Raspberry Pi 5 Model B Rev 1.0",
+    machine="aarch64",
+    cpu="Cortex-A76",
+    features=("asimd", "asimddp"),
+    cores=4,
+    page_bytes=16384,
+    governor="ondemand",
+    memory_bytes=4 << 30,
+    os="Debian GNU/Linux 12 (bookworm)",
+    kernel="6.6.31",
+    python="CPython 3.11.2",
+    versions={"onnxruntime": "1.23.2"},
+)
+COOL = Condition(celsius=48.0, throttling=Throttling((), ()), load=0.1, available_bytes=2 << 30)
+
+
+@pytest.fixture(scope="module")
+def manifest(two_engines: Path) -> Manifest:
+    return read_manifest(two_engines)
+
+
+def told(
+    level: str,
+    about: str,
+    manifest: Manifest | None = None,
+    *,
+    condition: dict[str, Any] | None = None,
+    **device: Any,
+) -> str:
+    """The text of the only finding that is not good."""
+    found = doctor.examine(replace(PI, **device), replace(COOL, **(condition or {})), manifest)
+    (finding,) = [each for each in found if each.level != "good"]
+    assert (finding.level, finding.about) == (level, about)
+    return finding.text
+
+
+def test_a_sound_device(manifest: Manifest) -> None:
+    """Every line is good, and each encoder has one."""
+    findings = doctor.examine(PI, COOL, manifest)
+    assert {each.level for each in findings} == {"good"}
+    names = ["encoder layers2", "encoder layers2-tflite", "encoder static"]
+    assert [each.about for each in findings] == ["system", "pages", "processor", *names, "memory"]
+    assert [each.about for each in doctor.examine(PI, COOL)] == ["system", "pages", "processor"]
+
+
+def test_the_system() -> None:
+    """32 bits do not work; pages of 64 KiB were not tried; without dot product int8 is not fast."""
+    assert told("problem", "system", machine="armv7l").startswith("armv7l; expected a 64-bit system")
+    assert told("warning", "pages", page_bytes=65536) == "65536 bytes; tested with 4 and 16 KiB only"
+    assert told("warning", "pages", page_bytes=None) == "? bytes; tested with 4 and 16 KiB only"
+    assert told("warning", "processor", features=("asimd",)).startswith("Cortex-A76, no int8 dot product")
+
+
+def test_the_clock() -> None:
+    """What slows it down now or did since it started."""
+    now = {"throttling": Throttling(("under-voltage", "throttled"), ())}
+    assert told("warning", "clock", condition=now).startswith("under-voltage, throttled now; look at power")
+    before = {"throttling": Throttling((), ("throttled",))}
+    assert told("warning", "clock", condition=before).startswith("throttled since boot; look at power")
+    assert told("warning", "heat", condition={"celsius": 81.4}).startswith("81 °C; it will slow down")
+    assert told("warning", "clock", governor="powersave").startswith("governor powersave")
+
+
+def test_engines(manifest: Manifest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One that is missing is a warning as long as another encoder can run."""
+
+    def engine(spec: EncoderSpec) -> str | None:
+        return None if spec.kind == "tflite" else "engine 1.0"
+
+    monkeypatch.setattr(encoders, "engine", engine)
+    expected = "its engine is not installed: pip install 'edge-runtime[tflite]'"
+    assert told("warning", "encoder layers2-tflite", manifest) == expected
+    monkeypatch.setattr(encoders, "engine", lambda _: None)
+    single = replace(manifest, encoders=manifest.encoders[:1])
+    assert told("problem", "encoder layers2", single).endswith("'edge-runtime[onnx]'")
+
+
+def test_versions_that_crash(manifest: Manifest) -> None:
+    """Only on ARM."""
+    versions = {"onnxruntime": "1.21.0"}
+    assert told("problem", "onnxruntime", manifest, versions=versions).startswith(
+        "1.21.0 crashes on small ARM"
+    )
+    findings = doctor.examine(replace(PI, machine="x86_64", versions=versions), COOL, manifest)
+    assert {each.level for each in findings} == {"good"}
+
+
+def test_memory(manifest: Manifest) -> None:
+    """Too little for the process; too little for the indexes as well; not told."""
+    little = {"available_bytes": doctor.RUNTIME_BYTES}
+    assert "end other programs" in told("problem", "memory", manifest, condition=little)
+    encoder = max(sum(manifest.entry(path).size for path in spec.members) for spec in manifest.encoders)
+    just = {"available_bytes": doctor.RUNTIME_BYTES + encoder}
+    assert "read from the card again and again" in told("warning", "memory", manifest, condition=just)
+    assert "does not tell" in told("warning", "memory", manifest, condition={"available_bytes": None})
