@@ -9,7 +9,6 @@ import json
 import shutil
 import subprocess
 import sys
-import venv
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -43,14 +42,29 @@ print(json.dumps(answer | {"encoder": info.encoder, "engine": info.engine, "vect
 
 @dataclass(frozen=True)
 class Device:
-    """What a device has installed beside the wheel, and which encoder it then opens."""
+    """What a device has installed beside the wheel, and which encoder it then opens.
+
+    Attributes:
+        python: its interpreter, by name; that of the tests when empty.
+    """
 
     packages: Sequence[str]
     encoder: str
     engine: str
+    python: str = ""
 
     def __str__(self) -> str:
-        return self.engine
+        return f"{self.python} {self.engine}".strip()
+
+    def interpreter(self) -> str:
+        """The program that makes its environment; the test is skipped where this machine has none."""
+        if not self.python:
+            return sys.executable
+        found = shutil.which(self.python)
+        works = found and not subprocess.run([found, "-c", ""], capture_output=True, check=False).returncode
+        if not found or not works:
+            pytest.skip(f"no {self.python} on this machine")
+        return found
 
 
 DEVICES = (
@@ -60,6 +74,8 @@ DEVICES = (
         Device(["tflite-runtime==2.14.0", "numpy<2"], "layers2-tflite", "tflite-runtime 2.14.0"),
         marks=pytest.mark.skipif(sys.version_info >= (3, 12), reason="tflite-runtime ended with Python 3.11"),
     ),
+    Device(["onnxruntime"], "layers2", "onnxruntime", "python3.10"),
+    Device(["ai-edge-litert"], "layers2-tflite", "ai-edge-litert", "python3.13"),
 )
 
 
@@ -92,7 +108,7 @@ def installed(
 ) -> Installed:
     """One of the devices."""
     folder = tmp_path_factory.mktemp("device")
-    venv.create(folder, with_pip=True)
+    subprocess.run([request.param.interpreter(), "-m", "venv", folder], check=True)
     made = Installed(request.param, folder / "bin")
     made.run("python", "-m", "pip", "install", "-q", wheel, *made.device.packages)
     return made
@@ -121,8 +137,8 @@ def test_a_file_that_was_not_rewritten(
     installed: Installed, two_engines: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As the quantizer leaves it, old runtimes read it without a word and answer nonsense: verify refuses."""
-    if installed.device.encoder != "layers2-tflite":
-        pytest.skip("has no TFLite engine")
+    if installed.device.encoder != "layers2-tflite" or installed.device.python:
+        pytest.skip("one device with each TFLite engine is enough")
     bundle = Path(shutil.copytree(two_engines, tmp_path / "bundle"))
     _compile_without_rewriting(two_engines, bundle / "encoders/layers2-tflite.tflite", monkeypatch)
     _list_anew(bundle)

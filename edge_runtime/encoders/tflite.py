@@ -67,7 +67,7 @@ class TfliteEncoder(Encoder):
         mask[0, :count] = 1
         with self._lock:
             if self._interpreter is None:
-                raise ClosedError("the encoder is closed")
+                raise ClosedError("the encoder has been closed; open the bundle again")
             try:
                 ids[0, :count] = token_ids
                 outputs = self._runner(length)(input_ids=ids, attention_mask=mask)
