@@ -17,7 +17,7 @@ from pathlib import Path
 
 from build_tools import documents, quality
 from build_tools.card import GOLDEN
-from build_tools.compile import TFLITE_PACKAGES
+from build_tools.compile import WRITERS
 from build_tools.errors import BuildError
 from build_tools.pipeline import Parts
 from build_tools.quality import QualityCard
@@ -38,12 +38,6 @@ from edge_runtime.manifest import (
 
 TOKENIZER = "tokenizer.json"
 OLDEST_RUNTIME = "0.2.0"
-
-_WRITERS = {
-    "onnx": ("onnx", "onnxruntime"),
-    "tflite": tuple(TFLITE_PACKAGES.values()),
-    "static": ("numpy",),
-}
 
 
 def draft(parts: Parts, directory: Path) -> None:
@@ -133,7 +127,7 @@ def _encoder_spec(parts: Parts, encoder: Encoder, card: QualityCard | None) -> E
         max_tokens=encoder.max_tokens,
         prompt="",
         layers=len(encoder.distilled.layers),
-        writer=_versions("torch", *_WRITERS[encoder.kind], "tokenizers"),
+        writer=_versions(*WRITERS[encoder.kind], "tokenizers"),
         quality=_quality(card, encoder.id),
         cost=EncoderCost(_size(encoder.path), encoder.distilled.macs),
         lengths=encoder.lengths,

@@ -115,6 +115,15 @@ class ChunkSpec:
 
 
 @dataclass(frozen=True, slots=True)
+class Form:
+    """One compiled encoder of a bundle: its id there, and as in `edge_runtime.encoder_spec.EncoderSpec`."""
+
+    id: str
+    kind: Literal["onnx", "tflite", "static"]
+    lengths: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class CompileSpec:
     """What the query encoders are compiled to. A static encoder needs no engine, and is one file for all."""
 
@@ -137,9 +146,22 @@ class CompileSpec:
             found = ", ".join(map(str, self.lengths)) or "none"
             raise SchemaError(("lengths",), f"expected rising numbers from 1; found {found}")
 
-    def id_of(self, encoder: str, engine: str) -> str:
-        """What the bundle calls an encoder of the recipe, compiled for one of the engines."""
-        return encoder if engine == self.engines[0] else f"{encoder}-{engine}"
+    def forms(self, encoder: StudentSpec) -> tuple[Form, ...]:
+        """What an encoder of the recipe is compiled to; the first engine's form keeps its id.
+
+        A length beyond the encoder's longest query would never be used, so that takes its place.
+        """
+        if encoder.kind == "static":
+            return (Form(encoder.id, "static"),)
+        lengths = tuple(sorted({min(length, encoder.max_tokens) for length in self.lengths}))
+        return tuple(
+            Form(
+                id=encoder.id if engine == self.engines[0] else f"{encoder.id}-{engine}",
+                kind=engine,
+                lengths=lengths if engine == "tflite" else (),
+            )
+            for engine in self.engines
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -257,11 +279,7 @@ class Recipe:
                 "contrastive and triplet learn from labelled pairs; say where they are in queries.labels"
             )
             raise SchemaError(("training", "losses"), problem)
-        ids = [
-            student.id if student.kind == "static" else self.compile.id_of(student.id, engine)
-            for student in self.encoders
-            for engine in (self.compile.engines[:1] if student.kind == "static" else self.compile.engines)
-        ]
+        ids = [form.id for student in self.encoders for form in self.compile.forms(student)]
         if len(set(ids)) != len(ids):
             raise SchemaError(("encoders",), f"the same id twice: {', '.join(ids)}")
         at_least(self, 1, "golden")

@@ -14,8 +14,8 @@ from edge_runtime import encoders
 from edge_runtime.device import Condition, Device
 from edge_runtime.manifest import Manifest
 
-RUNTIME_BYTES = 64_000_000
-"""What a process cannot give back while it answers, measured on x86-64 with ONNX Runtime and three layers."""
+PROCESS_BYTES = {"onnx": 64_000_000, "tflite": 45_000_000, "static": 32_000_000}
+"""What a process cannot give back while it answers, by kind of encoder: three layers, measured on x86-64."""
 
 HOT_CELSIUS = 80.0
 """A Raspberry Pi slows down from here on."""
@@ -59,7 +59,7 @@ def _system(device: Device) -> Iterator[Finding]:
     if device.page_bytes in PAGE_BYTES:
         yield Finding("good", "pages", f"{device.page_bytes // 1024} KiB")
     else:
-        yield Finding("warning", "pages", f"{device.page_bytes or '?'} bytes; tested with 4 and 16 KiB only")
+        yield Finding("warning", "pages", f"{device.page_bytes or '?'} bytes; made for pages of 4 and 16 KiB")
     if set(DOT_PRODUCT) & set(device.features):
         yield Finding("good", "processor", f"{device.cpu or device.board}, with int8 dot product")
     else:
@@ -103,19 +103,19 @@ def _engines(device: Device, manifest: Manifest) -> Iterator[Finding]:
 
 
 def _memory(condition: Condition, manifest: Manifest) -> Finding:
-    """What must stay resident, and what should be, for answers without reading the card again and again."""
+    """What must stay resident for the encoder that opening takes, and what should be: the mapped indexes."""
     sizes = {entry.path: entry.size for entry in manifest.files}
-    encoder = max(sum(sizes[member] for member in spec.members) for spec in manifest.encoders)
     words = sum(size for path, size in sizes.items() if path.startswith(f"{manifest.lexical.path}/"))
     mapped = sizes[manifest.index.path] + words
-    needed = RUNTIME_BYTES + encoder
+    kinds = [spec.kind for spec in manifest.encoders if encoders.engine(spec) is not None]
+    needed = PROCESS_BYTES[kinds[0] if kinds else manifest.encoders[0].kind]
     text = f"{needed / 1e6:.0f} MB for the process, {mapped / 1e6:.0f} MB of mapped indexes"
     available = condition.available_bytes
     if available is None:
         return Finding("warning", "memory", f"{text}; this system does not tell what is available")
     text = f"{text}, {available / 1e6:.0f} MB available"
     if available < needed:
-        return Finding("problem", "memory", f"{text}; end other programs, or build with fewer layers")
+        return Finding("problem", "memory", f"{text}; end other programs, or use a smaller encoder")
     if available < needed + mapped:
         return Finding("warning", "memory", f"{text}; the indexes will be read from the card again and again")
     return Finding("good", "memory", text)

@@ -17,6 +17,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from edge_runtime import encoders, process, schema
 from edge_runtime.bundle import Bundle, read_manifest
@@ -156,7 +157,7 @@ def _read(path: Path, spec: EncoderSpec) -> list[Golden]:
     return lines
 
 
-def _cosine(vector: np.ndarray[tuple[int], np.dtype[np.float32]], expected: tuple[float, ...]) -> float:
+def _cosine(vector: NDArray[np.float32], expected: tuple[float, ...]) -> float:
     """Of a unit vector and one that was rounded to six digits."""
     other = np.array(expected, np.float64)
     return float(vector @ other / np.sqrt(other @ other))
@@ -164,7 +165,7 @@ def _cosine(vector: np.ndarray[tuple[int], np.dtype[np.float32]], expected: tupl
 
 def _check_found(
     dense: DenseIndex,
-    vector: np.ndarray[tuple[int], np.dtype[np.float32]],
+    vector: NDArray[np.float32],
     passages: tuple[int, ...],
     where: str,
 ) -> None:

@@ -20,8 +20,7 @@ import torch
 from build_tools.compile import TFLITE_PACKAGES
 from build_tools.distill.student import Student
 from build_tools.errors import BuildError
-
-OUTPUT = "sentence_embedding"
+from edge_runtime.encoders.tflite import OUTPUT
 
 _SHOWN_LINES = 3
 

@@ -17,8 +17,7 @@ from torch import nn
 from build_tools.compile.fixed_length import FixedLength
 from build_tools.distill.student import Student, StudentShape
 from edge_runtime.encoder_spec import signature
-
-INPUTS = ("input_ids", "attention_mask")
+from edge_runtime.encoders.tflite import INPUTS
 
 
 def main(arguments: list[str]) -> None:

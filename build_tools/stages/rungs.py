@@ -7,7 +7,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Literal
 
-from build_tools.compile import TFLITE_PACKAGES
+from build_tools.compile import WRITERS
 from build_tools.compile.onnx import compile_onnx
 from build_tools.compile.static import compile_static
 from build_tools.compile.tflite import compile_tflite
@@ -19,12 +19,12 @@ from build_tools.distill.distil import Course, Distilled
 from build_tools.distill.static import StaticStudent
 from build_tools.distill.student import Student
 from build_tools.progress import Progress
-from build_tools.recipe import CompileSpec
+from build_tools.recipe import CompileSpec, Form
 from build_tools.recipe_training import StudentSpec, TrainingSpec
 from build_tools.workspace import Stage, Workspace
 from edge_runtime import __version__
 
-_SHOWN = {"onnx": "ONNX", "tflite": "TFLite"}
+_SHOWN = {"onnx": "ONNX", "tflite": "TFLite", "static": "table"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,20 +68,13 @@ def make_encoders(
         f"student    {spec.id}: {chosen.held_out_cosine:.4f} cosine to the teacher on held-out text after "
         f"{chosen.step} steps, {distilled.curve[-1].seconds:.0f} s"
     )
-    if isinstance(distilled.student, StaticStudent):
-        path = _compile_static(distilled.student, stage, workspace)
-        size = sum(file.stat().st_size for file in path.iterdir())
-        progress.say(f"compiled   {size / 1e6:.1f} MB of int8 table")
-        return [Encoder(spec.id, "static", spec, distilled, path)]
     made = []
-    for engine in targets.engines:
-        if engine == "onnx":
-            path = _compile_onnx(distilled.student, stage, workspace)
-        else:
-            path = _compile_tflite(distilled.student, targets.lengths, stage, workspace)
-        progress.say(f"compiled   {path.stat().st_size / 1e6:.1f} MB of int8 {_SHOWN[engine]}")
-        lengths = targets.lengths if engine == "tflite" else ()
-        made.append(Encoder(targets.id_of(spec.id, engine), engine, spec, distilled, path, lengths))
+    for form in targets.forms(spec):
+        path = _compile(distilled.student, form, stage, workspace)
+        files = path.iterdir() if path.is_dir() else [path]
+        size = sum(file.stat().st_size for file in files)
+        progress.say(f"compiled   {size / 1e6:.1f} MB of int8 {_SHOWN[form.kind]}")
+        made.append(Encoder(form.id, form.kind, spec, distilled, path, form.lengths))
     return made
 
 
@@ -112,30 +105,17 @@ def _described(spec: StudentSpec) -> str:
     return "all layers" if spec.layers is None else f"layers {list(spec.layers)}"
 
 
-def _compile_static(module: StaticStudent, student: Stage, workspace: Workspace) -> Path:
-    stage = workspace.stage("static", __version__, student.key)
+def _compile(module: Student | StaticStudent, form: Form, student: Stage, workspace: Workspace) -> Path:
+    """A file, or the directory of a static encoder."""
+    writers = tuple(version(name) for name in WRITERS[form.kind])
+    stage = workspace.stage(form.kind, __version__, student.key, form.lengths, writers)
     path = stage.directory / "encoder"
     if not stage.done:
-        compile_static(module, path)
-        stage.finish()
-    return path
-
-
-def _compile_onnx(module: Student, student: Stage, workspace: Workspace) -> Path:
-    writers = tuple(version(name) for name in ("torch", "onnx", "onnxruntime"))
-    stage = workspace.stage("onnx", __version__, student.key, writers)
-    path = stage.directory / "encoder.onnx"
-    if not stage.done:
-        compile_onnx(module, path)
-        stage.finish()
-    return path
-
-
-def _compile_tflite(module: Student, lengths: tuple[int, ...], student: Stage, workspace: Workspace) -> Path:
-    writers = tuple(version(name) for name in ("torch", *TFLITE_PACKAGES.values()))
-    stage = workspace.stage("tflite", __version__, student.key, lengths, writers)
-    path = stage.directory / "encoder.tflite"
-    if not stage.done:
-        compile_tflite(module, path, lengths)
+        if isinstance(module, StaticStudent):
+            compile_static(module, path)
+        elif form.kind == "onnx":
+            compile_onnx(module, path)
+        else:
+            compile_tflite(module, path, form.lengths)
         stage.finish()
     return path

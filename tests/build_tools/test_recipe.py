@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from build_tools.recipe import CorpusSpec, Fields, Recipe, StudentSpec
+from build_tools.recipe import CompileSpec, CorpusSpec, Fields, Form, Recipe, StudentSpec
 from edge_runtime import schema
 from edge_runtime.manifest import NAME_PATTERN
 from edge_runtime.schema import SchemaError
@@ -20,6 +20,18 @@ def problem(**changes: object) -> tuple[str, str]:
     with pytest.raises(SchemaError) as caught:
         schema.decode(Recipe, {**MINIMAL, **changes})
     return schema.dotted(caught.value.path), caught.value.problem
+
+
+def test_forms_of_an_encoder() -> None:
+    """The first engine's keeps the id, a table has one form, and no length is beyond the longest query."""
+    both = CompileSpec(engines=("tflite", "onnx"), lengths=(16, 48))
+    assert both.forms(StudentSpec(id="a", max_tokens=32)) == (
+        Form("a", "tflite", (16, 32)),
+        Form("a-onnx", "onnx"),
+    )
+    assert both.forms(StudentSpec(id="a", max_tokens=64))[0].lengths == (16, 48)
+    assert both.forms(StudentSpec(id="a", max_tokens=12))[0].lengths == (12,)
+    assert both.forms(StudentSpec(id="t", kind="static")) == (Form("t", "static"),)
 
 
 def test_name_and_corpus_are_enough() -> None:

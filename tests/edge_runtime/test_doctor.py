@@ -62,8 +62,8 @@ def test_a_sound_device(manifest: Manifest) -> None:
 def test_the_system() -> None:
     """32 bits do not work; pages of 64 KiB were not tried; without dot product int8 is not fast."""
     assert told("problem", "system", machine="armv7l").startswith("armv7l; expected a 64-bit system")
-    assert told("warning", "pages", page_bytes=65536) == "65536 bytes; tested with 4 and 16 KiB only"
-    assert told("warning", "pages", page_bytes=None) == "? bytes; tested with 4 and 16 KiB only"
+    assert told("warning", "pages", page_bytes=65536) == "65536 bytes; made for pages of 4 and 16 KiB"
+    assert told("warning", "pages", page_bytes=None) == "? bytes; made for pages of 4 and 16 KiB"
     assert told("warning", "processor", features=("asimd",)).startswith("Cortex-A76, no int8 dot product")
 
 
@@ -103,9 +103,11 @@ def test_versions_that_crash(manifest: Manifest) -> None:
 
 def test_memory(manifest: Manifest) -> None:
     """Too little for the process; too little for the indexes as well; not told."""
-    little = {"available_bytes": doctor.RUNTIME_BYTES}
+    process = doctor.PROCESS_BYTES["onnx"]
+    little = {"available_bytes": process - 1}
     assert "end other programs" in told("problem", "memory", manifest, condition=little)
-    encoder = max(sum(manifest.entry(path).size for path in spec.members) for spec in manifest.encoders)
-    just = {"available_bytes": doctor.RUNTIME_BYTES + encoder}
+    just = {"available_bytes": process}
     assert "read from the card again and again" in told("warning", "memory", manifest, condition=just)
     assert "does not tell" in told("warning", "memory", manifest, condition={"available_bytes": None})
+    table = replace(manifest, encoders=tuple(spec for spec in manifest.encoders if spec.kind == "static"))
+    assert {each.level for each in doctor.examine(PI, replace(COOL, **just), table)} == {"good"}
