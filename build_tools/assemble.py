@@ -15,7 +15,7 @@ from datetime import datetime, timezone
 from importlib.metadata import version
 from pathlib import Path
 
-from build_tools import documents, quality
+from build_tools import documents, fusion, quality
 from build_tools.card import GOLDEN
 from build_tools.compile import WRITERS
 from build_tools.errors import BuildError
@@ -31,7 +31,6 @@ from edge_runtime.manifest import (
     EncoderQuality,
     EncoderSpec,
     FileEntry,
-    FusionSpec,
     Licence,
     Manifest,
 )
@@ -81,7 +80,7 @@ def write_manifest(parts: Parts, directory: Path, card: QualityCard | None = Non
         index=parts.index_spec,
         lexical=parts.lexical_spec,
         documents=_documents_spec(parts),
-        fusion=FusionSpec(k=parts.recipe.fusion.k, depth=parts.recipe.fusion.depth),
+        fusion=fusion.settings(parts.recipe.fusion, parts.held_out.targets, parts.vectors.vectors),
         golden=GOLDEN,
         quality=quality.FILENAME,
         licences=(

@@ -13,10 +13,11 @@ from typing import Any, cast
 import numpy as np
 from numpy.typing import NDArray
 
+from build_tools.fusion import settings
 from build_tools.recipe import FusionSpec
-from edge_runtime import fusion, manifest
+from edge_runtime import candidates, fusion, manifest
 from edge_runtime.bundle import Bundle
-from edge_runtime.fusion import Candidate, Grouped
+from edge_runtime.candidates import Candidate, Grouped
 from edge_runtime.lexical import LexicalIndex
 from edge_runtime.ranking import Ranking
 
@@ -46,11 +47,14 @@ class FirstStage:
         return self._grouped(self.words.search(text, len(self.owners)))
 
     def fused(self, text: str, vector: NDArray[np.float32]) -> list[Candidate]:
-        """Both, by reciprocal rank fusion."""
-        return fusion.fuse(self.dense(vector), self.lexical(text), k=self.spec.k, limit=self.spec.depth)
+        """Both, as the recipe says; what cosines are by chance is what they are for this query."""
+        scores = self.words.scores(text)
+        spec = settings(self.spec, vector[np.newaxis], self.vectors)
+        words = self._grouped(scores.best(len(self.owners)))
+        return fusion.fuse(self.dense(vector), words, scores, spec=spec, limit=spec.depth)
 
     def _grouped(self, ranking: Ranking) -> Grouped:
-        return fusion.group(ranking, self.owners[ranking.rows], self.spec.depth)
+        return candidates.group(ranking, self.owners[ranking.rows], self.spec.depth)
 
 
 def open_words(stage: Path, spec: manifest.LexicalSpec) -> LexicalIndex:
@@ -72,20 +76,20 @@ class _Files:
         return array
 
 
-def by_logit(candidates: Sequence[Candidate], logits: NDArray[np.float32]) -> list[Candidate]:
+def by_logit(ranked: Sequence[Candidate], logits: NDArray[np.float32]) -> list[Candidate]:
     """Candidates in the order of the reranker's scores; those beyond the scored ones follow as they were."""
-    return _reordered(candidates, logits)
+    return _reordered(ranked, logits)
 
 
-def by_sum(candidates: Sequence[Candidate], logits: NDArray[np.float32]) -> list[Candidate]:
+def by_sum(ranked: Sequence[Candidate], logits: NDArray[np.float32]) -> list[Candidate]:
     """The same by the sum of both scores, fusion's and reranker's, each scaled to 0 to 1 within the list."""
-    fused = np.array([candidate.score for candidate in candidates[: len(logits)]])
-    return _reordered(candidates, _scaled(fused) + _scaled(logits.astype(np.float64)))
+    fused = np.array([candidate.score for candidate in ranked[: len(logits)]])
+    return _reordered(ranked, _scaled(fused) + _scaled(logits.astype(np.float64)))
 
 
-def _reordered(candidates: Sequence[Candidate], scores: NDArray[Any]) -> list[Candidate]:
+def _reordered(ranked: Sequence[Candidate], scores: NDArray[Any]) -> list[Candidate]:
     order = np.argsort(-scores, kind="stable").tolist()
-    return [candidates[place] for place in order] + list(candidates[len(order) :])
+    return [ranked[place] for place in order] + list(ranked[len(order) :])
 
 
 def _scaled(scores: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -196,13 +196,24 @@ class LexicalSpec:
 
 @dataclass(frozen=True, slots=True)
 class FusionSpec:
-    """How the two rankings are joined: reciprocal rank fusion."""
+    """How the two rankings are joined."""
 
-    k: Annotated[int, "Rank constant: larger flattens the weight of first places."] = 60
+    method: Annotated[
+        Literal["weighted", "rrf"],
+        "`weighted`: by scores; words count more or less from query to query. `rrf`: reciprocal rank fusion.",
+    ] = "weighted"
+    balance: Annotated[
+        float,
+        "For `weighted`: log odds of meaning against words, -20 to 20. More where people do not ask in the "
+        "documents' words, less where names and numbers are what they ask for.",
+    ] = 1.6
+    k: Annotated[int, "For `rrf`: rank constant; larger flattens the weight of first places."] = 60
     depth: Annotated[int, "Documents taken from each ranking."] = 100
 
     def __post_init__(self) -> None:
         at_least(self, 1, "k", "depth")
+        if not -20 <= self.balance <= 20:
+            raise SchemaError(("balance",), f"expected -20 to 20; found {self.balance}")
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ from build_tools.distill.cross_encoder import SCORES, Pair, Scorer
 from build_tools.evaluate import Questions, Ranked
 from build_tools.first_stage import FirstStage, by_logit, by_sum
 from build_tools.quality import Row
-from edge_runtime.fusion import Candidate, Grouped
+from edge_runtime.candidates import Candidate, Grouped
 
 DEPTH = 50
 """Documents of each query that the reranker reads."""

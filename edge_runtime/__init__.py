@@ -29,7 +29,7 @@ from edge_runtime.errors import (
 from edge_runtime.version import __version__
 
 if TYPE_CHECKING:
-    from edge_runtime.fusion import Evidence
+    from edge_runtime.candidates import Evidence
     from edge_runtime.retriever import Hit, Info, Retriever
 
 __all__ = [
@@ -52,7 +52,7 @@ __all__ = [
 ]
 
 _LAZY = {
-    "Evidence": "edge_runtime.fusion",
+    "Evidence": "edge_runtime.candidates",
     "Hit": "edge_runtime.retriever",
     "Info": "edge_runtime.retriever",
     "Retriever": "edge_runtime.retriever",

@@ -1,96 +1,128 @@
-"""Passage rankings to one document ranking: grouping, and reciprocal rank fusion.
+"""Two rankings of documents to one: by ranks, or by scores.
 
-Source: Cormack, Clarke and Büttcher 2009, "Reciprocal rank fusion outperforms Condorcet and individual
-rank learning methods".
+**By ranks**, reciprocal rank fusion (Cormack, Clarke and Büttcher 2009): ``sum(1 / (k + rank))``.
+
+**By scores**, with a weight that is found out for each query. Ranks say nothing of how far the first is
+ahead. Here each list's scores are divided by the geometric mean of two lengths: the spread that scores have
+by chance, and the lead of the best over the average. A list whose best stands out keeps a lead, but not all:
+
+    meaning(d) = (cosine(d) - the list's last cosine) / sqrt(spread * lead)
+    words(d)   = bm25(d) / sqrt(spread * lead)
+    score(d)   = weight * meaning(d) + (1 - weight) * words(d)
+
+The chance of cosines is measured at the build (`FusionSpec`); that of BM25 scores is the query's own, over
+all passages. `weight` is a logistic function of the share of passages that have a word in common with the
+query. How it was chosen, and what it is worth on collections that had no part in choosing it:
+benchmarks/RESULTS.md, "Fusion".
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
 
 import numpy as np
-from numpy.typing import NDArray
 
-from edge_runtime.ranking import Ranking
+from edge_runtime.candidates import Candidate, Evidence, Grouped
+from edge_runtime.lexical import WordScores
+from edge_runtime.manifest import FusionSpec
 
-
-@dataclass(frozen=True, slots=True)
-class Evidence:
-    """What one stage said of a document: its rank there, from 1, and its best passage's score."""
-
-    rank: int
-    score: float
+WORDS_PULL = 1.4
+"""What the log odds of the dense weight lose when every passage shares a word with the query."""
 
 
-@dataclass(frozen=True, slots=True)
-class Candidate:
-    """A document on its way to becoming a hit; `row` is the passage that represents it."""
+def fuse(
+    dense: Grouped, lexical: Grouped, scores: WordScores, *, spec: FusionSpec, limit: int
+) -> list[Candidate]:
+    """The best `limit` documents of both lists, as the bundle asks.
 
-    row: int
-    score: float
-    dense: Evidence | None = None
-    lexical: Evidence | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Grouped:
-    """Documents from best to worst, each by its best passage: three arrays of one length."""
-
-    documents: NDArray[np.int32]
-    rows: NDArray[np.int64]
-    scores: NDArray[np.float32]
+    Args:
+        scores: the BM25 scores behind `lexical`.
+    """
+    if spec.method == "rrf":
+        return by_rank(dense, lexical, k=spec.k, limit=limit)
+    return by_score(dense, lexical, scores, spec=spec, limit=limit)
 
 
-def group(ranking: Ranking, owners: NDArray[np.int32], limit: int) -> Grouped:
-    """The first `limit` documents of a passage ranking; `owners` are its rows' document numbers."""
-    _, first = np.unique(owners, return_index=True)
-    first = np.sort(first)[:limit]
-    return Grouped(owners[first], ranking.rows[first], ranking.scores[first])
-
-
-def single(grouped: Grouped, *, lexical: bool) -> list[Candidate]:
-    """The candidates of one stage alone, under its own scores."""
-    candidates = []
-    for place in range(len(grouped.rows)):
-        row, evidence = _at(grouped, place)
-        words, meaning = (evidence, None) if lexical else (None, evidence)
-        candidates.append(Candidate(row, evidence.score, dense=meaning, lexical=words))
-    return candidates
-
-
-def fuse(dense: Grouped, lexical: Grouped, *, k: int, limit: int) -> list[Candidate]:
+def by_rank(dense: Grouped, lexical: Grouped, *, k: int, limit: int) -> list[Candidate]:
     """The best `limit` documents of both lists by ``sum(1 / (k + rank))``; ties go to the better dense rank.
 
     A document is represented by the passage of the list that ranks it higher.
     """
-    places = [_places(dense), _places(lexical)]
+    places = [dense.places(), lexical.places()]
     scores: dict[int, float] = {}
     for stage in places:
         for document, place in stage.items():
             scores[document] = scores.get(document, 0.0) + 1.0 / (k + place + 1)
     best = sorted(scores, key=scores.__getitem__, reverse=True)[:limit]  # stable: dense order breaks ties
-    return [_joined(document, scores[document], dense, lexical, places) for document in best]
+
+    def told(grouped: Grouped, place: int | None) -> tuple[int, Evidence] | None:
+        if place is None:
+            return None
+        row, score = grouped.at(place)
+        return row, Evidence(place + 1, score, 1.0 / (k + place + 1))
+
+    candidates = []
+    for document in best:
+        meaning = told(dense, places[0].get(document))
+        words = told(lexical, places[1].get(document))
+        row, _ = max((found for found in (meaning, words) if found), key=lambda found: found[1].part)
+        candidates.append(Candidate(row, scores[document], meaning and meaning[1], words and words[1]))
+    return candidates
 
 
-def _joined(
-    document: int, score: float, dense: Grouped, lexical: Grouped, places: list[dict[int, int]]
-) -> Candidate:
-    meaning = _at(dense, places[0][document]) if document in places[0] else None
-    words = _at(lexical, places[1][document]) if document in places[1] else None
-    row, _ = min((found for found in (meaning, words) if found), key=lambda found: found[1].rank)
-    return Candidate(
-        row=row,
-        score=score,
-        dense=meaning[1] if meaning else None,
-        lexical=words[1] if words else None,
-    )
+def by_score(
+    dense: Grouped, lexical: Grouped, scores: WordScores, *, spec: FusionSpec, limit: int
+) -> list[Candidate]:
+    """The best `limit` documents of both lists; ties go to the better dense rank.
+
+    A document is represented by its passage in the dense list, else by that in the other.
+
+    Args:
+        scores: the BM25 scores behind `lexical`, which those of dense hits beyond that list are read from.
+    """
+    weight = dense_weight(scores.share, spec.balance)
+    cosines = dense.scores.astype(np.float64)  # so that a hit's parts add up to its score, to the last digit
+    near = (weight / _unit_of_meaning(dense, spec)) * (cosines - cosines[-1:])
+    of_near = scores.of(dense.rows)
+    places = lexical.places()
+    found = [places.pop(document, None) for document in dense.documents.tolist()]
+    alone = list(places.values())  # what words alone found, by place
+    for place, other in enumerate(found):
+        if other is not None:
+            of_near[place] = lexical.scores[other]
+    bm25 = np.concatenate((of_near, lexical.scores[alone])).astype(np.float64)
+    said = ((1 - weight) / _unit_of_words(scores)) * bm25
+    totals = said.copy()
+    totals[: len(near)] += near
+    rows = np.concatenate((dense.rows, lexical.rows[alone]))
+    ranks = [None if place is None else place + 1 for place in (*found, *alone)]
+    candidates = []
+    for i in np.argsort(-totals, kind="stable")[:limit].tolist():
+        meaning = Evidence(i + 1, float(cosines[i]), float(near[i])) if i < len(near) else None
+        words = Evidence(ranks[i], float(bm25[i]), float(said[i])) if bm25[i] > 0 else None
+        candidates.append(Candidate(int(rows[i]), float(totals[i]), meaning, words))
+    return candidates
 
 
-def _places(grouped: Grouped) -> dict[int, int]:
-    """Each document's place in the list, from 0, in list order."""
-    return {document: place for place, document in enumerate(grouped.documents.tolist())}
+def dense_weight(share: float, balance: float) -> float:
+    """How much meaning counts, 0 to 1; words count the rest.
+
+    Args:
+        share: of the passages that have a word in common with the query.
+        balance: log odds at a share of 0.
+    """
+    return 1 / (1 + math.exp(WORDS_PULL * share - balance))
 
 
-def _at(grouped: Grouped, place: int) -> tuple[int, Evidence]:
-    """The passage and the evidence at one place of the list."""
-    return int(grouped.rows[place]), Evidence(place + 1, float(grouped.scores[place]))
+def _unit_of_meaning(dense: Grouped, spec: FusionSpec) -> float:
+    best = float(dense.scores[0]) if len(dense.scores) else 0.0
+    # A query that is like nothing in the corpus has no lead; it must not be stretched into one.
+    lead = max(best - spec.cosine_mean, spec.cosine_spread)
+    return math.sqrt(spec.cosine_spread * lead)
+
+
+def _unit_of_words(scores: WordScores) -> float:
+    # Equal scores everywhere spread nowhere. One passage that alone has a score spreads as far as this:
+    spread = max(scores.spread, scores.best_score / math.sqrt(scores.passages))
+    lead = max(scores.best_score - scores.mean, spread)
+    return math.sqrt(spread * lead) or 1.0

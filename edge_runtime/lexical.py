@@ -15,6 +15,7 @@ scores are BM25's as Lucene defines it (Kamphuis et al., ECIR 2020), computed be
 
 from __future__ import annotations
 
+import math
 from bisect import bisect_left
 from dataclasses import dataclass
 from typing import Any
@@ -62,6 +63,65 @@ class _Views:
         return slice(self.indptr[i], self.indptr[i + 1])
 
 
+@dataclass(frozen=True, slots=True)
+class WordScores:
+    """A query's BM25 scores over all passages.
+
+    Attributes:
+        totals: float32 (passages,), 0 where no word is shared.
+        rows: int64 (n,), rising: those that share a word.
+        scores: float32 (n,), theirs.
+    """
+
+    totals: NDArray[np.float32]
+    rows: NDArray[np.int64]
+    scores: NDArray[np.float32]
+
+    @property
+    def passages(self) -> int:
+        """How many there are in all."""
+        return len(self.totals)
+
+    @property
+    def share(self) -> float:
+        """Of the passages that share a word with the query, 0 to 1."""
+        return len(self.rows) / self.passages
+
+    @property
+    def best_score(self) -> float:
+        """The highest; 0 where no passage shares a word."""
+        return float(self.scores.max(initial=0))
+
+    @property
+    def mean(self) -> float:
+        """Over all passages."""
+        return float(self.scores.sum(dtype=np.float64)) / self.passages
+
+    @property
+    def spread(self) -> float:
+        """Standard deviation over all passages."""
+        squares = float(np.square(self.scores, dtype=np.float64).sum()) / self.passages
+        return math.sqrt(max(0.0, squares - self.mean**2))
+
+    def of(self, rows: NDArray[np.int64]) -> NDArray[np.float32]:
+        """The scores of these passages, shape as given."""
+        return self.totals[rows]
+
+    def best(self, count: int) -> Ranking:
+        """The first `count` passages, best first, equals by row; those that share no word never."""
+        rows, scores = self.rows, self.scores
+        if count < 1 or not len(rows):
+            return empty()
+        if len(rows) > count:
+            last = np.partition(scores, len(rows) - count)[len(rows) - count]
+            kept = (
+                scores >= last
+            )  # every equal of the last one: the lower rows win, not the luck of a partition
+            rows, scores = rows[kept], scores[kept]
+        order = np.argsort(-scores, kind="stable")[:count]
+        return Ranking(rows[order], scores[order])
+
+
 class LexicalIndex:
     """The word index of an open bundle. Many threads may search it at once."""
 
@@ -101,14 +161,18 @@ class LexicalIndex:
             BundleError: a posting names a passage that the bundle does not have.
             ClosedError: the index has been closed.
         """
+        return self.scores(query).best(count)
+
+    def scores(self, query: str) -> WordScores:
+        """What the query gives every passage; arguments and errors as those of `search`."""
         views = self._views
         if views is None:
             raise ClosedError("the word index has been closed; open the bundle again")
         found = words.terms(query[:MAX_QUERY_CHARS], self._spec.stemmer)[:MAX_QUERY_TERMS]
         slices = [where for term in found if (where := views.postings(term)) is not None]
-        if not slices or count < 1:
-            return empty()
-        return _best(self._sum(views, slices), count)
+        totals = self._sum(views, slices)
+        rows = np.flatnonzero(totals > 0)
+        return WordScores(totals, rows, totals[rows])
 
     def close(self) -> None:
         """Drops every view into the bundle. Closing twice is harmless."""
@@ -125,17 +189,6 @@ class LexicalIndex:
                 "rebuild the bundle"
             ) from None
         return totals
-
-
-def _best(totals: NDArray[np.float32], count: int) -> Ranking:
-    rows = np.flatnonzero(totals > 0)
-    scores = totals[rows]
-    if len(rows) > count:
-        last = np.partition(scores, len(rows) - count)[len(rows) - count]
-        kept = scores >= last  # every equal of the last one: the lower rows win, not the luck of a partition
-        rows, scores = rows[kept], scores[kept]
-    order = np.argsort(-scores, kind="stable")[:count]
-    return Ranking(rows[order], scores[order])
 
 
 def _check_writer(spec: LexicalSpec, source: str) -> None:

@@ -110,14 +110,28 @@ class DocumentsSpec:
 
 @dataclass(frozen=True, slots=True)
 class FusionSpec:
-    """Reciprocal rank fusion: ``sum(1 / (k + rank))`` over the first `depth` documents of each list."""
+    """How the two rankings are joined: the first `depth` documents of each, by rank or by score.
 
-    method: Literal["rrf"] = "rrf"
+    Attributes:
+        method: ``rrf``, reciprocal rank fusion; ``weighted``, by scores (see `fusion`).
+        k: for ``rrf``; what follows is for ``weighted``.
+        balance: log odds of meaning against words, before the query is looked at.
+        cosine_mean: of queries to passages in general; `cosine_spread` is the standard deviation.
+    """
+
+    method: Literal["rrf", "weighted"] = "rrf"
     k: int = 60
     depth: int = 100
+    balance: float = 1.6
+    cosine_mean: float = 0.0
+    cosine_spread: float = 0.1
 
     def __post_init__(self) -> None:
-        require_positive(self, "k", "depth")
+        require_positive(self, "k", "depth", "cosine_spread")
+        bounds = {"balance": 20, "cosine_mean": 1}  # finite, and sums of them too
+        for field, most in bounds.items():
+            value = getattr(self, field)
+            require(-most <= value <= most, field, f"expected -{most} to {most}; found {value}")
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,15 +13,15 @@ from typing import Any, Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_runtime import encoders, fusion
+from edge_runtime import candidates, encoders, fusion
 from edge_runtime.bundle import Bundle
+from edge_runtime.candidates import Candidate, Evidence, Grouped
 from edge_runtime.dense import DenseIndex
 from edge_runtime.documents import Documents
 from edge_runtime.encoders import Encoder
 from edge_runtime.errors import QueryError
-from edge_runtime.fusion import Candidate, Evidence, Grouped
 from edge_runtime.gate import Gate
-from edge_runtime.lexical import LexicalIndex
+from edge_runtime.lexical import LexicalIndex, WordScores
 from edge_runtime.manifest import EncoderSpec
 from edge_runtime.ranking import Ranking
 from edge_runtime.schema import shown
@@ -39,12 +39,12 @@ class Hit:
 
     Attributes:
         key: the document's key in its source.
-        score: higher is better; comparable within one result only. Reciprocal ranks in hybrid mode, cosine
-            in dense mode, BM25 in lexical mode.
+        score: higher is better; comparable within one result only. Cosine in dense mode, BM25 in lexical
+            mode, in hybrid mode the sum of what both stages add.
         text: the passage.
         passage: the passage's position in its document, from 0.
-        dense: rank and cosine where the dense index found it.
-        lexical: rank and BM25 score where the word index found it.
+        dense: rank, cosine and part of the score, where the dense index found it.
+        lexical: rank, BM25 score and part of the score, where it shares words with the query.
     """
 
     key: str
@@ -150,8 +150,7 @@ class Retriever:
         if not isinstance(mode, str) or mode not in get_args(Mode):
             raise QueryError(f"mode: expected one of {', '.join(get_args(Mode))}; found {shown(mode)}")
         with self._gate.passage():
-            candidates = self._rank(text, k, mode, lap)
-            hits = self._fetch(candidates)
+            hits = self._fetch(self._rank(text, k, mode, lap))
             lap("fetch")
         return hits
 
@@ -192,14 +191,14 @@ class Retriever:
         settings = self._bundle.manifest.fusion
         wanted = max(k, settings.depth) if mode == "hybrid" else k
         if mode == "lexical":
-            return fusion.single(self._by_words(text, wanted, lap), lexical=True)
+            return candidates.single(self._by_words(text, wanted, lap)[0], lexical=True)
         dense = self._by_meaning(text, wanted, lap)
         if mode == "dense":
-            return fusion.single(dense, lexical=False)
-        words = self._by_words(text, wanted, lap)
-        candidates = fusion.fuse(dense, words, k=settings.k, limit=k)
+            return candidates.single(dense, lexical=False)
+        words, scores = self._by_words(text, wanted, lap)
+        fused = fusion.fuse(dense, words, scores, spec=settings, limit=k)
         lap("fuse")
-        return candidates
+        return fused
 
     def _by_meaning(self, text: str, wanted: int, lap: Lap) -> Grouped:
         token_ids = self.tokenize(text)
@@ -210,10 +209,11 @@ class Retriever:
         lap("dense")
         return grouped
 
-    def _by_words(self, text: str, wanted: int, lap: Lap) -> Grouped:
-        grouped = self._documents_of(lambda count: self._lexical.search(text, count), wanted)
+    def _by_words(self, text: str, wanted: int, lap: Lap) -> tuple[Grouped, WordScores]:
+        scores = self._lexical.scores(text)
+        grouped = self._documents_of(scores.best, wanted)
         lap("lexical")
-        return grouped
+        return grouped, scores
 
     def _documents_of(self, search: Callable[[int], Ranking], wanted: int) -> Grouped:
         """The first `wanted` documents of a passage search, asking for more passages until they are there."""
@@ -222,14 +222,14 @@ class Retriever:
         count = wanted * -(-spec.passages // spec.documents)
         while True:
             ranking = search(count)
-            grouped = fusion.group(ranking, self._documents.owners(ranking.rows), wanted)
+            grouped = candidates.group(ranking, self._documents.owners(ranking.rows), wanted)
             exhausted = len(ranking) < count or count >= spec.passages
             if len(grouped.documents) == wanted or exhausted:
                 return grouped
             count *= 4
 
-    def _fetch(self, candidates: Sequence[Candidate]) -> list[Hit]:
-        records = self._documents.fetch([candidate.row for candidate in candidates])
+    def _fetch(self, ranked: Sequence[Candidate]) -> list[Hit]:
+        records = self._documents.fetch([candidate.row for candidate in ranked])
         return [
             Hit(
                 key=record.key,
@@ -241,7 +241,7 @@ class Retriever:
                 dense=candidate.dense,
                 lexical=candidate.lexical,
             )
-            for candidate, record in zip(candidates, records, strict=True)
+            for candidate, record in zip(ranked, records, strict=True)
         ]
 
 

@@ -10,7 +10,7 @@ import pytest
 from build_tools import lexical
 from build_tools.first_stage import FirstStage, by_logit, by_sum, open_words
 from build_tools.recipe import FusionSpec, LexicalSpec
-from edge_runtime.fusion import Candidate
+from edge_runtime.candidates import Candidate
 
 CONTENTS = ["yeast dough", "oven and yeast", "wheel", "wheel and chain", "anchor rope"]
 OWNERS = np.array([0, 0, 1, 2, 3], np.int32)
@@ -21,7 +21,7 @@ VECTORS = np.array([[1, 0], [0.8, 0.6], [0, 1], [-1, 0], [0, -1]], np.float32)
 def first(tmp_path: Path) -> FirstStage:
     """Four documents, the first of two passages."""
     spec = lexical.write(CONTENTS, tmp_path, spec=LexicalSpec())
-    return FirstStage(VECTORS, OWNERS, open_words(tmp_path, spec), FusionSpec(k=10, depth=3))
+    return FirstStage(VECTORS, OWNERS, open_words(tmp_path, spec), FusionSpec(method="rrf", k=10, depth=3))
 
 
 def test_each_half(first: FirstStage) -> None:

@@ -104,25 +104,31 @@ def test_fewer_hits_are_the_first_of_more(retriever: Retriever, query: str, mode
 def test_one_stage_gives_its_evidence_alone(retriever: Retriever) -> None:
     """Ranks from 1, and the stage's own score."""
     for rank, hit in enumerate(retriever.search("dough and yeast", k=5, mode="dense"), start=1):
-        assert hit.dense == edge_runtime.Evidence(rank, hit.score)
+        assert hit.dense == edge_runtime.Evidence(rank, hit.score, hit.score)
         assert -1 <= hit.score <= 1.0001
         assert hit.lexical is None
     for rank, hit in enumerate(retriever.search("dough and yeast", k=5, mode="lexical"), start=1):
-        assert hit.lexical == edge_runtime.Evidence(rank, hit.score)
+        assert hit.lexical == edge_runtime.Evidence(rank, hit.score, hit.score)
         assert hit.dense is None
 
 
+def told(evidence: edge_runtime.Evidence | None) -> tuple[int | None, float] | None:
+    """Its rank and score."""
+    return evidence and (evidence.rank, evidence.score)
+
+
 def test_hybrid_evidence_adds_up(retriever: Retriever) -> None:
-    """A hit's score is the sum over its ranks, which are those of each stage alone."""
+    """A hit's score is the sum of its parts; ranks and scores are those of each stage alone."""
     alone: dict[Mode, dict[str, Hit]] = {}
     modes: tuple[Mode, ...] = ("dense", "lexical")
     for mode in modes:
         alone[mode] = {hit.key: hit for hit in retriever.search("wind and rope", k=DOCUMENTS, mode=mode)}
     for hit in retriever.search("wind and rope", k=DOCUMENTS, mode="hybrid"):
         found = [evidence for evidence in (hit.dense, hit.lexical) if evidence]
-        assert hit.score == pytest.approx(sum(1 / (60 + evidence.rank) for evidence in found))
-        assert hit.dense == alone["dense"][hit.key].dense
-        assert hit.lexical == (alone["lexical"][hit.key].lexical if hit.key in alone["lexical"] else None)
+        assert hit.score == sum(evidence.part for evidence in found)
+        assert told(hit.dense) == told(alone["dense"][hit.key].dense)
+        by_words = alone["lexical"].get(hit.key)
+        assert told(hit.lexical) == told(by_words and by_words.lexical)
 
 
 @pytest.mark.parametrize(
