@@ -23,6 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_runtime import words
+from edge_runtime.allowed import Allowed
 from edge_runtime.bundle import Bundle
 from edge_runtime.errors import BundleError, ClosedError, CompatibilityError
 from edge_runtime.manifest import LexicalSpec
@@ -90,12 +91,13 @@ class LexicalIndex:
         _check_ends(indptr, spec.terms, len(scores), f"{source}/{INDPTR}")
         return cls(_Views(terms, offsets.data, indptr.data, rows, scores), spec, source)
 
-    def search(self, query: str, count: int) -> Ranking:
+    def search(self, query: str, count: int, *, allowed: Allowed | None = None) -> Ranking:
         """The passages that share terms with the query, best first, equals by row.
 
         Args:
             query: any text; read up to `MAX_QUERY_CHARS` and `MAX_QUERY_TERMS`.
             count: at most this many passages. Those that share no term are never among them.
+            allowed: the only passages to answer with; None allows all. Scores are those of the whole corpus.
 
         Raises:
             BundleError: a posting names a passage that the bundle does not have.
@@ -108,7 +110,10 @@ class LexicalIndex:
         slices = [where for term in found if (where := views.postings(term)) is not None]
         if not slices or count < 1:
             return empty()
-        return _best(self._sum(views, slices), count)
+        totals = self._sum(views, slices)
+        if allowed is not None:
+            totals *= allowed.mask
+        return _best(totals, count)
 
     def close(self) -> None:
         """Drops every view into the bundle. Closing twice is harmless."""

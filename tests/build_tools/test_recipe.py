@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from build_tools.recipe import CompileSpec, CorpusSpec, Fields, Form, Recipe, StudentSpec
+from build_tools.recipe import CorpusSpec, Fields, Recipe, StudentSpec
+from build_tools.recipe_compile import CompileSpec, Form
 from edge_runtime import schema
 from edge_runtime.manifest import NAME_PATTERN
 from edge_runtime.schema import SchemaError
