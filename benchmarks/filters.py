@@ -213,8 +213,8 @@ def _about(options: argparse.Namespace) -> str:
 
 _ABOUT_SEARCH = (
     "Then the search itself; `of all` is the same without the filter, taking turns with it. The last three "
-    "columns are what its two ways would cost if each were always taken: to compare every allowed vector, and "
-    f"to look through twice as many candidates as should do (left out above {_MOST:,}):"
+    "columns are what its two ways would cost if each were always taken: to compare every allowed vector, "
+    f"and to look through twice as many candidates as should do (left out above {_MOST:,}):"
 )
 
 

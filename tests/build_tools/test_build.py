@@ -24,6 +24,7 @@ from build_tools.progress import Progress
 from build_tools.recipe import Recipe
 from build_tools.towers import Tower
 from build_tools.workspace import locked
+from edge_runtime import choice, facts
 from edge_runtime.bundle import Bundle, read_manifest
 from edge_runtime.manifest import FieldsSpec
 
@@ -120,7 +121,9 @@ def test_an_index_of_fields(home: Path, recipe_file: Path) -> None:
         assert {hit.key for hit in retriever.search("dough", k=9, where={"section": "radio"})} == {
             f"radio-{number}" for number in range(8)
         }
-    assert read_manifest(bundle).documents.fields == FieldsSpec("fields.sqlite", ("section",))
+    manifest = read_manifest(bundle)
+    assert manifest.documents.fields == FieldsSpec("fields.sqlite", ("section",))
+    assert ("filters", "fast on section") in list(facts.of(manifest, choice.automatic(manifest, bundle)))
 
 
 def test_an_index_of_a_field_that_is_not_there(home: Path, recipe_file: Path) -> None:

@@ -125,6 +125,8 @@ def test_delimiters_are_one_character_that_can_separate(delimiter: str) -> None:
             {"corpus": {"source": "csv", "path": "x", "fields": {"metadata": ["a", "a"]}}},
             "corpus.fields.metadata",
         ),
+        ({"filters": {"indexed": ["a", "a"]}}, "filters.indexed"),
+        ({"filters": {"indexed": [""]}}, "filters.indexed"),
         ({"licence": ""}, "licence"),
         ({"chunk": {"max_tokens": 15}}, "chunk.max_tokens"),
         ({"chunk": {"overlap_tokens": -1}}, "chunk.overlap_tokens"),

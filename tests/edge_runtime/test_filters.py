@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -168,3 +170,20 @@ def test_what_is_no_json(text: str, problem: str) -> None:
         from_json(text)
     assert str(caught.value).startswith(f"where: {problem}".replace("\\", ""))
     assert "\n" not in str(caught.value)
+
+
+def test_the_examples_of_the_documentation() -> None:
+    """The filter is one, the errors are what it shows, and every operator and limit is there."""
+    page = (Path(__file__).parents[2] / "docs" / "search.md").read_text("utf-8")
+    (example,) = re.findall(r"```json\n(.*?)```", page, re.DOTALL)
+    assert isinstance(parse(from_json(example)), All)
+    (errors,) = re.findall(r"```text\n(.*?)```", page, re.DOTALL)
+    wrong: list[dict[str, Any]] = [{"year": {"gte": [1, 2]}}, {"lang": ["en", "de"]}, {"year": {"ge": 1}}]
+    for where, line in zip(wrong, errors.splitlines(), strict=True):
+        with pytest.raises(QueryError) as caught:
+            parse(where)
+        assert str(caught.value) == line
+    for name in filters.OPERATORS:
+        assert f"`{name}`" in page or f'"{name}"' in page
+    for limit in (filters.MAX_DEPTH, filters.MAX_CONDITIONS, filters.MAX_VALUES, filters.MAX_CHARS):
+        assert f"{limit:,} " in page
