@@ -1,4 +1,4 @@
-"""What filters cost and find, at three selectivities, and writes the tables into RESULTS.md.
+"""What filters cost and find, at four selectivities, and writes the tables into RESULTS.md.
 
     python benchmarks/filters.py [--passages 100000]
 

@@ -20,7 +20,7 @@ from edge_runtime.dense import quantize
 from edge_runtime.ranking import Ranking
 from edge_runtime.selection import Selection
 
-SHARES = {"half": 50.0, "hundredth": 1.0, "few": 0.01}
+SHARES = {"half": 50.0, "tenth": 10.0, "hundredth": 1.0, "few": 0.01}
 """Values of the fields `chance` and `cluster`, and how many of a hundred documents have them."""
 
 FIELDS = ("chance", "cluster", "serial")

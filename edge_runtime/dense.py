@@ -29,7 +29,7 @@ UNUSED = ("tqdm", "urllib.request")
 """What usearch imports for progress bars and downloads."""
 
 # For searches that a filter restricts; benchmarks/filters.py measures what comes of them.
-_SPREAD = 4  # standard deviations of how many candidates are needed
+_SPREAD = 3  # standard deviations of how many allowed ones a number of candidates holds
 _EXPANSIONS = 2  # a graph loses more of the neighbours that are left when others are filtered out
 _GATHERED_A_CANDIDATE = 20  # allowed vectors compared in the time of one candidate of a graph's search
 _IN_PLACE_A_GATHERED = 3  # vectors compared where they lie in the time of one that is gathered
@@ -120,16 +120,16 @@ class DenseIndex:
         compared in the same time.
         """
         spec = self._spec
-        expected = count * spec.count / allowed
-        # Enough but for one search in thousands, where being allowed has nothing to do with being near.
-        candidates = math.ceil(expected + _SPREAD * math.sqrt(expected))
+        share = allowed / spec.count
+        # Where being allowed has nothing to do with being near, this is enough for nearly every query.
+        candidates = math.ceil((count + _SPREAD * math.sqrt(count * (1 - share))) / share)
         if spec.search == "exact":
             return min(candidates, spec.count), spec.count // _IN_PLACE_A_GATHERED
         candidates = max(candidates, _EXPANSIONS * spec.expansion)
         return min(candidates, spec.count), _GATHERED_A_CANDIDATE * candidates
 
     def _scan(self, query: NDArray[np.int8], count: int, rows: NDArray[np.int64]) -> Ranking:
-        """The nearest of these rows, by comparing each; its memory does not grow with them."""
+        """The nearest of these rows, by comparing each, a block at a time."""
         found, scores = [], []
         for start in range(0, len(rows), _BLOCK):
             some = rows[start : start + _BLOCK]

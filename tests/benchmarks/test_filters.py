@@ -34,10 +34,10 @@ def test_both_tables(script: Script, results: Path) -> None:
     assert text.startswith("before\n<!-- filters -->\n")
     assert "2,000 made-up passages, 16 dimensions, 3 queries" in text
     rows = [line.strip("| ").split(" | ") for line in text.splitlines() if line.startswith("| ")]
-    selecting, searching = rows[2:7], rows[9:]
-    assert [len(row) for row in selecting] == [3] * 5
+    selecting, searching = rows[2:8], rows[10:]
+    assert [len(row) for row in selecting] == [3] * 6
     assert all(re.fullmatch(r"[\d.]+", cell) for row in selecting for cell in row[1:])
-    assert [row[0] for row in searching] == ["exact"] * 12 + ["hnsw"] * 12 + ["words"] * 12
+    assert [row[0] for row in searching] == ["exact"] * 16 + ["hnsw"] * 16 + ["words"] * 16
     assert {row[3] for row in searching if row[0] == "exact" or row[2].startswith(("1 %", "0.01 %"))} <= {
         "1.000",
         "",
@@ -51,7 +51,7 @@ def test_the_made_up_corpus(script: Script, tmp_path: Path) -> None:
     with made.selection(made_up.FIELDS) as selection:
         for field in ("chance", "cluster"):
             counts = [int(selection.select(filters.parse({field: name})).sum()) for name in made_up.SHARES]
-            assert counts == [1000, 20, 1]
+            assert counts == [1000, 200, 20, 1]
     best = np.argsort(-made.cosines[2])
     every = Ranking(best[:10], made.cosines[2][best[:10]])
     assert made.recall(2, every, 10, None) == 1
