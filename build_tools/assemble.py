@@ -15,7 +15,7 @@ from datetime import datetime, timezone
 from importlib.metadata import version
 from pathlib import Path
 
-from build_tools import documents, fusion, quality
+from build_tools import documents, fields, fusion, quality
 from build_tools.card import GOLDEN
 from build_tools.compile import WRITERS
 from build_tools.errors import BuildError
@@ -30,6 +30,7 @@ from edge_runtime.manifest import (
     EncoderCost,
     EncoderQuality,
     EncoderSpec,
+    FieldsSpec,
     FileEntry,
     Licence,
     Manifest,
@@ -51,6 +52,8 @@ def draft(parts: Parts, directory: Path) -> None:
     shutil.copyfile(parts.index, directory / parts.index_spec.path)
     for name in (documents.FILENAME, documents.OWNERS):
         shutil.copyfile(parts.corpus.stage.directory / name, directory / name)
+    if parts.recipe.filters.indexed:
+        fields.write(directory, parts.recipe.filters.indexed)
     for file in sorted(parts.lexical.iterdir()):
         shutil.copyfile(file, directory / "lexical" / file.name)
     (directory / GOLDEN).write_bytes(b"")
@@ -144,12 +147,14 @@ def _size(path: Path) -> int:
 
 
 def _documents_spec(parts: Parts) -> DocumentsSpec:
+    indexed = parts.recipe.filters.indexed
     return DocumentsSpec(
         path=documents.FILENAME,
         owners=documents.OWNERS,
         passages=parts.corpus.passages,
         documents=parts.corpus.documents,
         writer={"sqlite": sqlite3.sqlite_version},
+        fields=FieldsSpec(fields.FILENAME, indexed) if indexed else None,
     )
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -67,6 +67,13 @@ def keys(directory: Path) -> list[str]:
     """The key of every document, by document number."""
     with closing(sqlite3.connect(directory / FILENAME)) as connection:
         return [key for (key,) in connection.execute("SELECT key FROM documents ORDER BY id")]
+
+
+def metadata(directory: Path) -> Iterator[tuple[int, Mapping[str, object]]]:
+    """Every document's number and metadata, in order."""
+    with closing(sqlite3.connect(directory / FILENAME)) as connection:
+        for number, text in connection.execute("SELECT id, metadata FROM documents ORDER BY id"):
+            yield number, json.loads(text)
 
 
 def keys_of(bundle: Path) -> list[str]:

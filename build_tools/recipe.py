@@ -9,12 +9,19 @@ from __future__ import annotations
 import dataclasses
 import re
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import Annotated, Literal
 
-from build_tools.recipe_checks import NAME_RULE, above_zero, at_least, matches, not_empty, within_one
+from build_tools.recipe_checks import (
+    NAME_RULE,
+    above_zero,
+    at_least,
+    different_names,
+    matches,
+    not_empty,
+    within_one,
+)
+from build_tools.recipe_compile import CompileSpec
 from build_tools.recipe_training import QueriesSpec, StudentSpec, TeacherSpec, TrainingSpec
-from edge_runtime.encoder_spec import LENGTHS
 from edge_runtime.manifest import NAME_PATTERN, VERSION_PATTERN
 from edge_runtime.schema import SchemaError, shown
 
@@ -34,8 +41,7 @@ class Fields:
 
     def __post_init__(self) -> None:
         not_empty(self, "id", "title", "text")
-        if len(set(self.metadata)) != len(self.metadata) or "" in self.metadata:
-            raise SchemaError(("metadata",), f"expected different names; found {', '.join(self.metadata)}")
+        different_names(self, "metadata")
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +101,20 @@ class CorpusSpec:
 
 
 @dataclass(frozen=True, slots=True)
+class FiltersSpec:
+    """What searches may be filtered by fast."""
+
+    indexed: Annotated[
+        tuple[str, ...],
+        "Metadata fields to index for `where`; some document must have each. Filters on other fields work "
+        "too, by reading every document's metadata.",
+    ] = ()
+
+    def __post_init__(self) -> None:
+        different_names(self, "indexed")
+
+
+@dataclass(frozen=True, slots=True)
 class ChunkSpec:
     """How documents are cut into passages, at sentence ends."""
 
@@ -112,56 +132,6 @@ class ChunkSpec:
                 ("overlap_tokens",),
                 f"expected at most half of max_tokens ({self.max_tokens // 2}); found {self.overlap_tokens}",
             )
-
-
-@dataclass(frozen=True, slots=True)
-class Form:
-    """One compiled encoder of a bundle: its id there, and as in `edge_runtime.encoder_spec.EncoderSpec`."""
-
-    id: str
-    kind: Literal["onnx", "tflite", "static"]
-    lengths: tuple[int, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class CompileSpec:
-    """What the query encoders are compiled to. A static encoder needs no engine, and is one file for all."""
-
-    engines: Annotated[
-        tuple[Literal["onnx", "tflite"], ...],
-        "`onnx`: ONNX Runtime. `tflite`: LiteRT or tflite-runtime; needs the extra `build-tflite`. With "
-        "both, the bundle has each encoder twice, the second with the engine's name behind its id, such as "
-        "`layers3-tflite`.",
-    ] = ("onnx",)
-    lengths: Annotated[
-        tuple[int, ...],
-        "For `tflite`: numbers of tokens to compile for. A query is padded to the next and cut at the last.",
-    ] = LENGTHS
-
-    def __post_init__(self) -> None:
-        if not self.engines or len(set(self.engines)) != len(self.engines):
-            found = ", ".join(self.engines) or "none"
-            raise SchemaError(("engines",), f"expected different engines, one at least; found {found}")
-        if not self.lengths or any(a >= b for a, b in pairwise((0, *self.lengths))):
-            found = ", ".join(map(str, self.lengths)) or "none"
-            raise SchemaError(("lengths",), f"expected rising numbers from 1; found {found}")
-
-    def forms(self, encoder: StudentSpec) -> tuple[Form, ...]:
-        """What an encoder of the recipe is compiled to; the first engine's form keeps its id.
-
-        A length beyond the encoder's longest query would never be used, so that takes its place.
-        """
-        if encoder.kind == "static":
-            return (Form(encoder.id, "static"),)
-        lengths = tuple(sorted({min(length, encoder.max_tokens) for length in self.lengths}))
-        return tuple(
-            Form(
-                id=encoder.id if engine == self.engines[0] else f"{encoder.id}-{engine}",
-                kind=engine,
-                lengths=lengths if engine == "tflite" else (),
-            )
-            for engine in self.engines
-        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -264,6 +234,7 @@ class Recipe:
     licence: Annotated[str, "What the documents may be used for (an SPDX name where there is one)."] = (
         "unknown"
     )
+    filters: Annotated[FiltersSpec, "What searches may be filtered by fast."] = FiltersSpec()
     chunk: Annotated[ChunkSpec, "How documents are cut into passages."] = ChunkSpec()
     teacher: Annotated[TeacherSpec, "The document tower."] = TeacherSpec()
     encoders: Annotated[tuple[StudentSpec, ...], "The query encoders; the first is the default."] = (

@@ -40,6 +40,13 @@ def not_empty(spec: object, *names: str) -> None:
             raise SchemaError((name,), "expected some text; found ''")
 
 
+def different_names(spec: object, name: str) -> None:
+    """The field holds names, none of them empty or twice."""
+    names = getattr(spec, name)
+    if len(set(names)) != len(names) or "" in names:
+        raise SchemaError((name,), f"expected different names; found {', '.join(names)}")
+
+
 def matches(spec: object, name: str, pattern: re.Pattern[str], rule: str) -> None:
     """The field is a full match of `pattern`, which `rule` puts into words."""
     value = getattr(spec, name)

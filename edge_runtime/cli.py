@@ -114,6 +114,9 @@ def _add_search(commands: Any) -> None:
     parser.add_argument(
         "--mode", choices=bench_options.MODES, default="hybrid", help="how to search (default: hybrid)"
     )
+    parser.add_argument(
+        "--where", metavar="JSON", help="""only documents with such metadata: '{"year": {"gte": 2020}}'"""
+    )
     parser.add_argument("--encoder", metavar="ID", help=bench_options.ENCODER_HELP)
     parser.add_argument(
         "--threads", type=int, default=1, metavar="N", help="engine threads a query (default: 1)"
@@ -219,13 +222,16 @@ def _doctor(options: argparse.Namespace) -> None:
 
 
 def _search(options: argparse.Namespace) -> None:
+    from edge_runtime import filters
+
+    where = None if options.where is None else filters.from_json(options.where)
     queries = [" ".join(options.query)] if options.query else _lines(sys.stdin)
     opened = edge_runtime.open(
         options.bundle, encoder=options.encoder, threads=options.threads, verify=options.verify
     )
     with opened as retriever:
         for query in queries:
-            hits = retriever.search(query, k=options.k, mode=options.mode)
+            hits = retriever.search(query, k=options.k, mode=options.mode, where=where)
             if options.json:
                 print(
                     _to_json({"query": query, "hits": [dataclasses.asdict(hit) for hit in hits]}), flush=True

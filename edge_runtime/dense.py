@@ -6,17 +6,21 @@ Vectors are int8 under one global scale: components of a unit vector lie near ±
 
 from __future__ import annotations
 
+import math
 import threading
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from edge_runtime.allowed import Allowed
 from edge_runtime.bundle import Bundle
 from edge_runtime.errors import BundleError, ClosedError, CompatibilityError
 from edge_runtime.lean_import import import_without
 from edge_runtime.manifest import IndexSpec
-from edge_runtime.ranking import Ranking
+from edge_runtime.ranking import Ranking, empty
+from edge_runtime.vectors import Vectors
 
 if TYPE_CHECKING:
     from usearch.index import Index
@@ -24,15 +28,27 @@ if TYPE_CHECKING:
 UNUSED = ("tqdm", "urllib.request")
 """What usearch imports for progress bars and downloads."""
 
+# For searches that a filter restricts; benchmarks/filters.py measures what comes of them.
+_SPREAD = 3  # standard deviations of how many allowed ones a number of candidates holds
+_EXPANSIONS = 2  # a graph loses more of the neighbours that are left when others are filtered out
+_GATHERED_A_CANDIDATE = 20  # allowed vectors compared in the time of one candidate of a graph's search
+_IN_PLACE_A_GATHERED = 3  # vectors compared where they lie in the time of one that is gathered
+_BLOCK = 8192  # vectors gathered at a time: 3 MB of 384 dimensions
+
 
 class DenseIndex:
     """A mapped index. It holds the view that usearch reads from: usearch itself keeps no reference."""
 
-    def __init__(self, index: Index, view: memoryview, spec: IndexSpec, source: str) -> None:
+    def __init__(
+        self, index: Index, compare: Callable[..., Any], view: memoryview, spec: IndexSpec, source: str
+    ) -> None:
+        """`compare` is usearch's search through a matrix."""
         self._spec = spec
         self._source = source
         self._index: Any = index
+        self._compare = compare
         self._view = view
+        self._vectors = Vectors.of(index, view)
         # Concurrent searches of one usearch index share their scratch space.
         self._lock = threading.Lock()
 
@@ -45,46 +61,94 @@ class DenseIndex:
         """
         # Not at the top: usearch 2.26.3 and 2.26.6 crash the process when onnxruntime is imported after them,
         # so the encoder is loaded first (see `Retriever.load`).
-        Index = import_without("usearch.index", UNUSED).Index  # noqa: N806
+        usearch = import_without("usearch.index", UNUSED)
 
         view = bundle.map(spec.path)
         source = str(bundle.root / spec.path)
         try:
-            index: Any = Index.restore(view, view=True)
+            index: Any = usearch.Index.restore(view, view=True)
         except Exception as error:  # usearch raises bare RuntimeError and ValueError
             raise CompatibilityError(_unusable(source, spec, str(error))) from None
         if index is None:
             raise CompatibilityError(_unusable(source, spec, "not an index it knows"))
         _check(index, spec, source)
         index.expansion_search = min(spec.expansion, spec.count)
-        return cls(index, view, spec, source)
+        return cls(index, usearch.search, view, spec, source)
 
-    def search(self, vector: NDArray[np.float32], count: int) -> Ranking:
-        """The `count` nearest passages by cosine, fewer only when there are fewer.
+    def search(self, vector: NDArray[np.float32], count: int, *, allowed: Allowed | None = None) -> Ranking:
+        """The `count` nearest passages by cosine, fewer only when there are fewer (or fewer are allowed).
 
         Args:
             vector: float32 (ndim,), of unit length.
+            allowed: the only passages to answer with; None allows all.
 
         Raises:
             BundleError: a key of the index is no row of the bundle.
             ClosedError: the index has been closed.
         """
         query = quantize(vector, self._spec.scale)
-        exact, count = self._spec.search == "exact", min(count, self._spec.count)
         with self._lock:
             if self._index is None:
                 raise ClosedError("the dense index has been closed; open the bundle again")
-            matches = self._index.search(query, count, exact=exact, threads=1)
-            if len(matches) < count:  # a graph may not reach every vector; an exact search does
-                matches = self._index.search(query, count, exact=True, threads=1)
+            if allowed is None or allowed.passages == self._spec.count:
+                return self._nearest(query, min(count, self._spec.count))
+            return self._nearest_allowed(query, min(count, allowed.passages), allowed)
+
+    def _nearest(self, query: NDArray[np.int8], count: int) -> Ranking:
+        exact = self._spec.search == "exact"
+        matches = self._index.search(query, count, exact=exact, threads=1)
+        if len(matches) < count:  # a graph may not reach every vector; an exact search does
+            matches = self._index.search(query, count, exact=True, threads=1)
         if matches.keys.max(initial=0) >= self._spec.count:
             raise BundleError(f"{self._source}: has a key beyond {self._spec.count} rows; rebuild the bundle")
         return Ranking(matches.keys.astype(np.int64), 1 - matches.distances)
+
+    def _nearest_allowed(self, query: NDArray[np.int8], count: int, allowed: Allowed) -> Ranking:
+        """Of few allowed passages every one is compared. Where many are, the nearest of all hold enough."""
+        if count == 0:
+            return empty()
+        candidates, scan_up_to = self._plan(count, allowed.passages)
+        if allowed.passages > scan_up_to:
+            found = self._nearest(query, candidates)
+            kept = np.flatnonzero(allowed.mask[found.rows])[:count]
+            if len(kept) == count:
+                return Ranking(found.rows[kept], found.scores[kept])
+        return self._scan(query, count, np.flatnonzero(allowed.mask))
+
+    def _plan(self, count: int, allowed: int) -> tuple[int, int]:
+        """How many of all passages to look through for `count` of the allowed, and how many allowed ones are
+        compared in the same time.
+        """
+        spec = self._spec
+        share = allowed / spec.count
+        # Where being allowed has nothing to do with being near, this is enough for nearly every query.
+        candidates = math.ceil((count + _SPREAD * math.sqrt(count * (1 - share))) / share)
+        if spec.search == "exact":
+            return min(candidates, spec.count), spec.count // _IN_PLACE_A_GATHERED
+        candidates = max(candidates, _EXPANSIONS * spec.expansion)
+        return min(candidates, spec.count), _GATHERED_A_CANDIDATE * candidates
+
+    def _scan(self, query: NDArray[np.int8], count: int, rows: NDArray[np.int64]) -> Ranking:
+        """The nearest of these rows, by comparing each, a block at a time."""
+        found, scores = [], []
+        for start in range(0, len(rows), _BLOCK):
+            some = rows[start : start + _BLOCK]
+            try:
+                vectors = self._vectors.rows(some)
+            except KeyError as error:
+                raise BundleError(f"{self._source}: has {error.args[0]}; rebuild the bundle") from None
+            matches = self._compare(vectors, query, min(count, len(some)), exact=True, threads=1)
+            found.append(some[matches.keys])
+            scores.append(1 - matches.distances)
+        joined = np.concatenate(scores)
+        order = np.argsort(-joined, kind="stable")[:count]
+        return Ranking(np.concatenate(found)[order], joined[order])
 
     def close(self) -> None:
         """Lets go of the index, then of the view under it."""
         with self._lock:
             self._index = None
+            self._vectors = Vectors(None, None)
             self._view.release()
 
 

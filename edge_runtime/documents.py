@@ -8,15 +8,19 @@ import threading
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from edge_runtime.allowed import Allowed
 from edge_runtime.bundle import Bundle
 from edge_runtime.errors import BundleError
+from edge_runtime.filters import Filter
 from edge_runtime.manifest import DocumentsSpec
+from edge_runtime.selection import Selection, connect
 
 SCHEMA = """
 CREATE TABLE documents (
@@ -41,6 +45,9 @@ WHERE passages.row IN ({marks})
 
 _FETCH_AT_ONCE = 500  # SQLite before 3.32 takes 999 parameters
 
+# Filters whose passages are remembered: at most so many, and so many bytes of one a passage.
+_REMEMBERED, _REMEMBERED_BYTES = 16, 1 << 22
+
 
 @dataclass(frozen=True, slots=True)
 class Record:
@@ -56,11 +63,22 @@ class Record:
 class Documents:
     """The texts of a bundle, read a few rows at a time. Thread-safe."""
 
-    def __init__(self, connection: sqlite3.Connection, owners: NDArray[np.int32], source: str) -> None:
+    def __init__(
+        self,
+        connection: sqlite3.Connection,
+        owners: NDArray[np.int32],
+        source: str,
+        *,
+        selection: Selection,
+    ) -> None:
         self._connection = connection
         self._owners = owners
         self._source = source
+        self._selection = selection
         self._lock = threading.Lock()
+        # Around a function: with a method, cache and object would hold each other, and the bundle's mappings.
+        remembered = max(1, min(_REMEMBERED, _REMEMBERED_BYTES // max(1, len(owners))))
+        self._allow = lru_cache(remembered)(partial(_allow, selection, owners))
 
     @classmethod
     def open(cls, bundle: Bundle, spec: DocumentsSpec) -> Documents:
@@ -71,22 +89,28 @@ class Documents:
         """
         owners = _owners(bundle, spec)
         path = bundle.path(spec.path)
-        uri = f"{path.resolve().as_uri()}?mode=ro&immutable=1"
         with ExitStack() as undo:
             try:
-                connection = sqlite3.connect(uri, uri=True, check_same_thread=False)
+                connection = connect(path)
                 undo.callback(connection.close)
-                # Few rows are read twice, and the system caches the file anyway: SQLite's own 2 MB are waste.
-                connection.execute("PRAGMA cache_size = -256")
                 _check_rows(connection, spec.passages, path)
             except sqlite3.Error as error:
                 raise BundleError(_unreadable(path, error)) from None
             undo.pop_all()
-        return cls(connection, owners, str(path))
+        return cls(connection, owners, str(path), selection=_selection(bundle, spec))
 
     def owners(self, rows: NDArray[np.int64]) -> NDArray[np.int32]:
         """The document number of each row, shape as given."""
         return self._owners[rows]
+
+    def allowed(self, tree: Filter) -> Allowed:
+        """The passages of the documents that a filter allows. The last few answers are remembered.
+
+        Raises:
+            BundleError: a file is not what the format says.
+            ClosedError: after `close`.
+        """
+        return self._allow(tree)
 
     def fetch(self, rows: Sequence[int]) -> list[Record]:
         """The passages in these rows, in the order given.
@@ -112,7 +136,26 @@ class Documents:
         """Closes the file."""
         with self._lock:
             self._connection.close()
+            self._selection.close()
             self._owners = np.empty(0, np.int32)
+            self._allow = lru_cache(1)(partial(_allow, self._selection, self._owners))
+
+
+def _allow(selection: Selection, owners: NDArray[np.int32], tree: Filter) -> Allowed:
+    documents = selection.select(tree)
+    mask = documents[owners]
+    mask.flags.writeable = False  # many searches share it
+    return Allowed(mask, int(np.count_nonzero(mask)), int(np.count_nonzero(documents)))
+
+
+def _selection(bundle: Bundle, spec: DocumentsSpec) -> Selection:
+    fields = spec.fields
+    return Selection(
+        bundle.path(spec.path),
+        spec.documents,
+        fields=bundle.path(fields.path) if fields else None,
+        indexed=fields.names if fields else (),
+    )
 
 
 def _owners(bundle: Bundle, spec: DocumentsSpec) -> NDArray[np.int32]:

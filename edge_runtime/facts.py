@@ -22,6 +22,8 @@ def of(manifest: Manifest, chosen: Choice) -> Iterator[tuple[str, str]]:
     index = manifest.index
     yield "index", f"{index.search}, {index.dtype}, {index.count:,} vectors"
     yield "words", f"BM25, {manifest.lexical.terms:,} terms, stemmer {manifest.lexical.stemmer}"
+    if manifest.documents.fields:
+        yield "filters", f"fast on {', '.join(manifest.documents.fields.names)}"
     for licence in manifest.licences:
         yield "licence", f"{licence.licence} ({licence.part})"
     total = sum(entry.size for entry in manifest.files)

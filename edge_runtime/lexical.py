@@ -24,6 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_runtime import words
+from edge_runtime.allowed import Allowed
 from edge_runtime.bundle import Bundle
 from edge_runtime.errors import BundleError, ClosedError, CompatibilityError
 from edge_runtime.manifest import LexicalSpec
@@ -107,9 +108,12 @@ class WordScores:
         """The scores of these passages, shape as given."""
         return self.totals[rows]
 
-    def best(self, count: int) -> Ranking:
-        """The first `count` passages, best first, equals by row; those that share no word never."""
+    def best(self, count: int, *, allowed: Allowed | None = None) -> Ranking:
+        """The first `count` of the allowed passages, best first, equals by row; none that shares no word."""
         rows, scores = self.rows, self.scores
+        if allowed is not None:
+            kept = allowed.mask[rows]
+            rows, scores = rows[kept], scores[kept]
         if count < 1 or not len(rows):
             return empty()
         if len(rows) > count:
@@ -150,18 +154,19 @@ class LexicalIndex:
         _check_ends(indptr, spec.terms, len(scores), f"{source}/{INDPTR}")
         return cls(_Views(terms, offsets.data, indptr.data, rows, scores), spec, source)
 
-    def search(self, query: str, count: int) -> Ranking:
+    def search(self, query: str, count: int, *, allowed: Allowed | None = None) -> Ranking:
         """The passages that share terms with the query, best first, equals by row.
 
         Args:
             query: any text; read up to `MAX_QUERY_CHARS` and `MAX_QUERY_TERMS`.
             count: at most this many passages. Those that share no term are never among them.
+            allowed: the only passages to answer with; None allows all. Scores are those of the whole corpus.
 
         Raises:
             BundleError: a posting names a passage that the bundle does not have.
             ClosedError: the index has been closed.
         """
-        return self.scores(query).best(count)
+        return self.scores(query).best(count, allowed=allowed)
 
     def scores(self, query: str) -> WordScores:
         """What the query gives every passage; arguments and errors as those of `search`."""

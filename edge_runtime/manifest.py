@@ -88,10 +88,23 @@ class LexicalSpec:
 
 
 @dataclass(frozen=True, slots=True)
+class FieldsSpec:
+    """An SQLite file with an index of the metadata fields `names`, for filters (see `selection`)."""
+
+    path: str
+    names: tuple[str, ...]
+
+    def __post_init__(self) -> None:
+        require(len(self.names) > 0, "names", "expected at least one name; found none")
+        require(len(set(self.names)) == len(self.names), "names", "the same name twice")
+
+
+@dataclass(frozen=True, slots=True)
 class DocumentsSpec:
     """The texts: an SQLite file of `passages` rows that belong to `documents` documents.
 
-    `owners` is an .npy file, int32 (passages,): the document number of each row.
+    `owners` is an .npy file, int32 (passages,): the document number of each row. `fields` is None where
+    filters have no index; they work by a scan then.
     """
 
     path: str
@@ -99,6 +112,7 @@ class DocumentsSpec:
     passages: int
     documents: int
     writer: Mapping[str, str]
+    fields: FieldsSpec | None = None
 
     def __post_init__(self) -> None:
         require_positive(self, "passages", "documents")
@@ -207,6 +221,8 @@ class Manifest:
         twice = [path for path, times in paths.items() if times > 1]
         require(not twice, "files", f"listed more than once: {', '.join(twice)}")
         needed = [self.index.path, self.documents.path, self.documents.owners, self.golden, self.quality]
+        if self.documents.fields:
+            needed.append(self.documents.fields.path)
         for spec in self.encoders:
             needed += [*spec.members, spec.tokenizer]
         missing = [path for path in needed if path not in paths]

@@ -5,15 +5,16 @@ The one path that the API, the command line and the benchmark all take.
 
 from __future__ import annotations
 
-import operator
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_runtime import candidates, encoders, fusion
+from edge_runtime import arguments, candidates, encoders, filters, fusion
+from edge_runtime.allowed import Allowed
 from edge_runtime.bundle import Bundle
 from edge_runtime.candidates import Candidate, Evidence, Grouped
 from edge_runtime.dense import DenseIndex
@@ -28,6 +29,7 @@ from edge_runtime.schema import shown
 from edge_runtime.tokenizer import Tokenizer
 
 Mode = Literal["hybrid", "dense", "lexical"]
+Where = Mapping[str, Any]
 Lap = Callable[[str], object]
 
 _MAX_THREADS = 256  # the engine starts as many as it is told to
@@ -103,7 +105,7 @@ class Retriever:
             EngineError: the encoder's engine is missing or refuses it.
             QueryError: no such encoder, or `threads` is not a whole number from 1 to 256.
         """
-        threads = _whole(threads, "threads", most=_MAX_THREADS)
+        threads = arguments.whole(threads, "threads", most=_MAX_THREADS)
         manifest = bundle.manifest
         spec = manifest.encoder(encoder)
         tokenizer = Tokenizer.load(bundle.path(spec.tokenizer), max_tokens=spec.max_tokens)
@@ -119,19 +121,28 @@ class Retriever:
             documents=Documents.open(bundle, manifest.documents),
         )
 
-    def search(self, query: str, *, k: int = 10, mode: Mode = "hybrid") -> list[Hit]:
-        """The best `k` documents, best first; fewer only when the corpus or, in lexical mode, the words
-        have no more.
+    def search(
+        self, query: str, *, k: int = 10, mode: Mode = "hybrid", where: Where | None = None
+    ) -> list[Hit]:
+        """The best `k` documents, best first; fewer only when the corpus, the filter or, in lexical mode, the
+        words have no more.
+
+        Args:
+            where: what the documents' metadata must be like, such as ``{"year": {"gte": 2020}}``; see
+                docs/search.md.
 
         Raises:
-            QueryError: `query` is not text or blank, `k` is not a positive whole number, unknown `mode`.
+            QueryError: `query` is not text or blank, `k` is not a positive whole number, unknown `mode`, or
+                `where` is no filter.
             ClosedError: after `close`.
         """
-        return self.search_in_laps(query, k=k, mode=mode, lap=_no_lap)
+        return self.search_in_laps(query, k=k, mode=mode, where=where, lap=_no_lap)
 
-    def search_batch(self, queries: Sequence[str], *, k: int = 10, mode: Mode = "hybrid") -> list[list[Hit]]:
+    def search_batch(
+        self, queries: Sequence[str], *, k: int = 10, mode: Mode = "hybrid", where: Where | None = None
+    ) -> list[list[Hit]]:
         """`search` for each query, in order; a query's hits do not depend on its neighbours."""
-        return [self.search(query, k=k, mode=mode) for query in _texts(queries)]
+        return [self.search(query, k=k, mode=mode, where=where) for query in arguments.texts(queries)]
 
     def encode(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """Query vectors, float32 (n, ndim), of unit length.
@@ -139,18 +150,26 @@ class Retriever:
         Raises:
             QueryError: not a list of non-blank texts.
         """
-        cleaned = [_clean(text) for text in _texts(texts)]
+        cleaned = [arguments.clean(text) for text in arguments.texts(texts)]
         with self._gate.passage():
             vectors = [self._encoder.encode(self.tokenize(text)) for text in cleaned]
         return np.stack(vectors) if vectors else np.empty((0, self._spec.ndim), np.float32)
 
-    def search_in_laps(self, query: str, *, k: int, mode: Mode, lap: Lap) -> list[Hit]:
+    def search_in_laps(
+        self, query: str, *, k: int, mode: Mode, lap: Lap, where: Where | None = None
+    ) -> list[Hit]:
         """`search`, calling ``lap(stage)`` as each stage ends, for measurements."""
-        text, k = _clean(query), min(_whole(k, "k"), self._bundle.manifest.documents.documents)
+        text = arguments.clean(query)
+        k = min(arguments.whole(k, "k"), self._bundle.manifest.documents.documents)
         if not isinstance(mode, str) or mode not in get_args(Mode):
             raise QueryError(f"mode: expected one of {', '.join(get_args(Mode))}; found {shown(mode)}")
+        tree = None if where is None else filters.parse(where)
         with self._gate.passage():
-            hits = self._fetch(self._rank(text, k, mode, lap))
+            allowed = None
+            if tree is not None:
+                allowed = self._documents.allowed(tree)
+                lap("filter")
+            hits = self._fetch(self._rank(text, k, mode, lap, allowed))
             lap("fetch")
         return hits
 
@@ -187,37 +206,44 @@ class Retriever:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _rank(self, text: str, k: int, mode: Mode, lap: Lap) -> list[Candidate]:
+    def _rank(self, text: str, k: int, mode: Mode, lap: Lap, allowed: Allowed | None) -> list[Candidate]:
+        if allowed is not None and allowed.documents == 0:
+            return []
         settings = self._bundle.manifest.fusion
         wanted = max(k, settings.depth) if mode == "hybrid" else k
         if mode == "lexical":
-            return candidates.single(self._by_words(text, wanted, lap)[0], lexical=True)
-        dense = self._by_meaning(text, wanted, lap)
+            return candidates.single(self._by_words(text, wanted, lap, allowed)[0], lexical=True)
+        dense = self._by_meaning(text, wanted, lap, allowed)
         if mode == "dense":
             return candidates.single(dense, lexical=False)
-        words, scores = self._by_words(text, wanted, lap)
+        words, scores = self._by_words(text, wanted, lap, allowed)
         fused = fusion.fuse(dense, words, scores, spec=settings, limit=k)
         lap("fuse")
         return fused
 
-    def _by_meaning(self, text: str, wanted: int, lap: Lap) -> Grouped:
+    def _by_meaning(self, text: str, wanted: int, lap: Lap, allowed: Allowed | None) -> Grouped:
         token_ids = self.tokenize(text)
         lap("tokenize")
         vector = self._encoder.encode(token_ids)
         lap("encode")
-        grouped = self._documents_of(lambda count: self._dense.search(vector, count), wanted)
+        search = partial(self._dense.search, vector, allowed=allowed)
+        grouped = self._documents_of(search, wanted, allowed)
         lap("dense")
         return grouped
 
-    def _by_words(self, text: str, wanted: int, lap: Lap) -> tuple[Grouped, WordScores]:
+    def _by_words(
+        self, text: str, wanted: int, lap: Lap, allowed: Allowed | None
+    ) -> tuple[Grouped, WordScores]:
         scores = self._lexical.scores(text)
-        grouped = self._documents_of(scores.best, wanted)
+        grouped = self._documents_of(partial(scores.best, allowed=allowed), wanted, allowed)
         lap("lexical")
         return grouped, scores
 
-    def _documents_of(self, search: Callable[[int], Ranking], wanted: int) -> Grouped:
+    def _documents_of(
+        self, search: Callable[[int], Ranking], wanted: int, allowed: Allowed | None
+    ) -> Grouped:
         """The first `wanted` documents of a passage search, asking for more passages until they are there."""
-        spec = self._bundle.manifest.documents
+        spec = allowed or self._bundle.manifest.documents
         wanted = min(wanted, spec.documents)
         count = wanted * -(-spec.passages // spec.documents)
         while True:
@@ -243,36 +269,6 @@ class Retriever:
             )
             for candidate, record in zip(ranked, records, strict=True)
         ]
-
-
-def _whole(value: int, name: str, *, most: int | None = None) -> int:
-    """`value` as an int from 1 to `most`; NumPy's integers count, True does not."""
-    try:
-        number = 0 if isinstance(value, bool) else operator.index(value)
-    except TypeError:
-        number = 0
-    if number < 1 or (most is not None and number > most):
-        upper = "" if most is None else f" to {most}"
-        raise QueryError(f"{name}: expected a whole number from 1{upper}; found {shown(value)}")
-    return number
-
-
-def _texts(values: Sequence[str]) -> Sequence[str]:
-    if isinstance(values, str) or not isinstance(values, Sequence):
-        raise QueryError(f"expected a list of texts; found {type(values).__name__}")
-    return values
-
-
-def _clean(query: str) -> str:
-    """The query as valid Unicode without blanks around it; lone surrogates, which no UTF-8 library takes,
-    become question marks.
-    """
-    if not isinstance(query, str):
-        raise QueryError(f"query: expected text; found {type(query).__name__}")
-    text = query.strip()
-    if not text:
-        raise QueryError("query: expected some text; found none")
-    return text.encode("utf-8", "replace").decode("utf-8")
 
 
 def _no_lap(_: str) -> None:

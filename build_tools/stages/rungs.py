@@ -19,7 +19,7 @@ from build_tools.distill.distil import Course, Distilled
 from build_tools.distill.static import StaticStudent
 from build_tools.distill.student import Student
 from build_tools.progress import Progress
-from build_tools.recipe import CompileSpec, Form
+from build_tools.recipe_compile import CompileSpec, Form
 from build_tools.recipe_training import StudentSpec, TrainingSpec
 from build_tools.workspace import Stage, Workspace
 from edge_runtime import __version__

@@ -64,5 +64,5 @@ def test_unreadable(tmp_path: Path, script: Script) -> None:
 
 def test_the_real_file_has_its_places(script: Script) -> None:
     """RESULTS.md, for the scripts that write into it."""
-    for name in ("quality", "ablation", "latency"):
+    for name in ("quality", "ablation", "filters", "latency"):
         script("results").check_section(Path(__file__).parents[2] / "benchmarks" / "RESULTS.md", name)

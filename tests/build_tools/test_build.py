@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+import edge_runtime
 from build_tools import assemble, gates, make, quality, recipe_yaml, record
 from build_tools import build as builds
 from build_tools.build import build
@@ -23,7 +24,9 @@ from build_tools.progress import Progress
 from build_tools.recipe import Recipe
 from build_tools.towers import Tower
 from build_tools.workspace import locked
-from edge_runtime.bundle import Bundle
+from edge_runtime import choice, facts
+from edge_runtime.bundle import Bundle, read_manifest
+from edge_runtime.manifest import FieldsSpec
 
 ENCODERS = {"student", "onnx", "static"}
 QUICK = ["training.steps=4", "gates.cosine_min=0", "gates.cosine_mean=0", "gates.index_recall=0"]
@@ -104,6 +107,30 @@ def test_nothing_changed(home: Path, recipe: Recipe, monkeypatch: pytest.MonkeyP
     built = build(recipe, home.parent, Silent())
     assert not built.fresh
     assert built.card == quality.read(home / "bundle")
+    assert files(home) == before
+
+
+def test_an_index_of_fields(home: Path, recipe_file: Path) -> None:
+    """Another choice of fields makes no stage again, and the new bundle finds by them."""
+    before, kept = stages(home), (home / "bundle" / "documents.sqlite").read_bytes()
+    changed = recipe_yaml.load(recipe_file, ["filters.indexed=[section]"])
+    bundle = build(changed, home.parent, Silent()).bundle
+    assert stages(home) == before
+    assert (bundle / "documents.sqlite").read_bytes() == kept
+    with edge_runtime.open(bundle) as retriever:
+        assert {hit.key for hit in retriever.search("dough", k=9, where={"section": "radio"})} == {
+            f"radio-{number}" for number in range(8)
+        }
+    manifest = read_manifest(bundle)
+    assert manifest.documents.fields == FieldsSpec("fields.sqlite", ("section",))
+    assert ("filters", "fast on section") in list(facts.of(manifest, choice.automatic(manifest, bundle)))
+
+
+def test_an_index_of_a_field_that_is_not_there(home: Path, recipe_file: Path) -> None:
+    """The bundle of before stays."""
+    before = files(home)
+    with pytest.raises(BuildError, match="no document has the metadata field 'sektion'"):
+        build(recipe_yaml.load(recipe_file, ["filters.indexed=[sektion]"]), home.parent, Silent())
     assert files(home) == before
 
 

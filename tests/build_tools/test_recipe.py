@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from build_tools.recipe import CompileSpec, CorpusSpec, Fields, Form, Recipe, StudentSpec
+from build_tools.recipe import CorpusSpec, Fields, Recipe, StudentSpec
+from build_tools.recipe_compile import CompileSpec, Form
 from edge_runtime import schema
 from edge_runtime.manifest import NAME_PATTERN
 from edge_runtime.schema import SchemaError
@@ -124,6 +125,8 @@ def test_delimiters_are_one_character_that_can_separate(delimiter: str) -> None:
             {"corpus": {"source": "csv", "path": "x", "fields": {"metadata": ["a", "a"]}}},
             "corpus.fields.metadata",
         ),
+        ({"filters": {"indexed": ["a", "a"]}}, "filters.indexed"),
+        ({"filters": {"indexed": [""]}}, "filters.indexed"),
         ({"licence": ""}, "licence"),
         ({"chunk": {"max_tokens": 15}}, "chunk.max_tokens"),
         ({"chunk": {"overlap_tokens": -1}}, "chunk.overlap_tokens"),

@@ -176,6 +176,13 @@ def test_search_takes_options(bundle: Path, capsys: Output) -> None:
     assert capsys.readouterr().out.count("\n  1. ") == 1
 
 
+def test_search_filters(bundle: Path, capsys: Output) -> None:
+    """The words are in no document of this section, but meaning finds some."""
+    run("search", str(bundle), "yeast and dough", "--json", "--where", '{"section": {"in": ["radio"]}}')
+    hits = json.loads(capsys.readouterr().out)["hits"]
+    assert [hit["metadata"] for hit in hits] == [{"section": "radio"}] * 5
+
+
 @pytest.mark.parametrize("json_flag", [[], ["--json"]])
 def test_search_reads_questions_from_stdin(
     bundle: Path, capsys: Output, monkeypatch: pytest.MonkeyPatch, json_flag: list[str]
@@ -278,6 +285,15 @@ def test_bench_measures(bundle: Path, capsys: Output) -> None:
             ("search", "BUNDLE", "x", "--encoder", "y"),
             "edge-runtime: encoder: bundle tiny has layers2; found 'y'",
         ),
+        (
+            ("search", "BUNDLE", "x", "--where", "{section: 1}"),
+            "edge-runtime: where: not JSON (Expecting property name enclosed in double quotes, column 2)",
+        ),
+        (
+            ("search", "BUNDLE", "x", "--where", '{"section": {"gte": []}}'),
+            "edge-runtime: where.section.gte: expected a number or text; found a list of 0",
+        ),
+        (("search", "BUNDLE", "x", "--where", "null"), "edge-runtime: where: expected a JSON object"),
         (("calibrate", "/gone"), "edge-runtime: /gone: no such bundle directory"),
         (("calibrate", "BUNDLE", "--budget-ms", "0"), "edge-runtime: budget: expected milliseconds above 0"),
         (("calibrate", "BUNDLE", "--budget-ms", "nan"), "edge-runtime: budget: expected milliseconds above"),

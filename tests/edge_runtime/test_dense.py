@@ -16,6 +16,8 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from numpy.typing import NDArray
 
+from edge_runtime import dense
+from edge_runtime.allowed import Allowed
 from edge_runtime.bundle import Bundle
 from edge_runtime.dense import DenseIndex, quantize
 from edge_runtime.errors import BundleError, ClosedError, CompatibilityError
@@ -247,3 +249,68 @@ def test_a_key_that_is_no_row_is_an_error(tmp_path: Path, key: int) -> None:
     with pytest.raises(BundleError, match="has a key beyond 400 rows; rebuild the bundle"):
         index.search(units(N)[N - 1], 5)
     index.close()
+
+
+def only(mask: NDArray[np.bool_]) -> Allowed:
+    return Allowed(mask, int(mask.sum()), int(mask.sum()))
+
+
+SHARES = st.sampled_from([0.0, 0.003, 0.02, 0.2, 0.5, 0.9, 1.0])
+
+
+@pytest.mark.parametrize("search", ["exact", "hnsw"])
+@pytest.mark.parametrize("keys", ["in order", "shuffled"])
+def test_the_nearest_of_the_allowed(tmp_path: Path, search: Any, keys: str) -> None:
+    """As exact search over them would rank them: few or many, near or far, stored in order or not."""
+    order = np.random.default_rng(5).permutation(N) if keys == "shuffled" else np.arange(N)
+    stored = quantize(units(N), SCALE)
+    index = DenseIndex.open(write(tmp_path, stored[order], keys=order), replace(SPEC, search=search))
+    cosines = stored / np.linalg.norm(stored.astype(np.float64), axis=1, keepdims=True)
+
+    @given(SHARES, st.integers(1, N + 1), st.integers(0, 99), st.booleans())
+    def check(share: float, count: int, seed: int, far: bool) -> None:
+        vector = units(1, seed=seed)[0]
+        asked = quantize(vector, SCALE).astype(np.float64)
+        scores = cosines @ asked / np.linalg.norm(asked)
+        mask = np.random.default_rng(seed).random(N) < share
+        if far:  # nothing allowed is among the nearest half
+            mask &= scores < np.median(scores)
+        found = index.search(vector, count, allowed=only(mask))
+        expected = np.sort(scores[mask])[::-1][:count]
+        assert found.scores == pytest.approx(expected, abs=1e-5)
+        assert scores[found.rows] == pytest.approx(expected, abs=1e-5)
+        assert mask[found.rows].all()
+        assert len(set(found.rows.tolist())) == len(found)
+
+    check()
+    index.close()
+
+
+def test_a_scan_in_blocks(small: Bundle, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The same as in one."""
+    index = DenseIndex.open(small, SPEC)
+    mask = np.arange(N) % 4 == 1
+    query = units(1, seed=8)[0]
+    whole = index.search(query, 30, allowed=only(mask))
+    monkeypatch.setattr(dense, "_BLOCK", 7)
+    parts = index.search(query, 30, allowed=only(mask))
+    index.close()
+    assert np.array_equal(whole.scores, parts.scores)
+    assert set(whole.rows.tolist()) == set(parts.rows.tolist())
+
+
+def test_an_allowed_row_without_a_vector(tmp_path: Path) -> None:
+    """An index whose keys are not the rows."""
+    bundle = write(tmp_path, quantize(units(N), SCALE), keys=[*range(N - 1), N + 7])
+    index = DenseIndex.open(bundle, SPEC)
+    with pytest.raises(BundleError, match="has a row without a vector; rebuild the bundle"):
+        index.search(units(N)[3], 5, allowed=only(np.arange(N) > N - 3))
+    index.close()
+
+
+def test_a_closed_index_filters_no_more(small: Bundle) -> None:
+    """Its vectors are gone with it."""
+    index = DenseIndex.open(small, SPEC)
+    index.close()
+    with pytest.raises(ClosedError):
+        index.search(units(1)[0], 1, allowed=only(np.ones(N, np.bool_)))

@@ -12,10 +12,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from edge_runtime import filters
 from edge_runtime import manifest as manifests
 from edge_runtime.bundle import Bundle
 from edge_runtime.documents import SCHEMA, Documents, Record
-from edge_runtime.errors import BundleError
+from edge_runtime.errors import BundleError, ClosedError
 from edge_runtime.manifest import FileEntry, Manifest
 
 DOCUMENTS = 700
@@ -207,3 +208,33 @@ def test_what_is_wrong_in_the_middle_is_one_error(shelf: Shelf, script: str, pro
         opened.fetch([5, 7])
     assert opened.fetch([5])[0].key == "key-2"
     opened.close()
+
+
+def test_a_filter_allows_all_passages_of_its_documents(documents: Documents) -> None:
+    """Counted both ways; the mask is shared, so nobody may write into it."""
+    found = documents.allowed(filters.parse({"n": {"in": [3, 5, 699]}}))
+    assert np.flatnonzero(found.mask).tolist() == [6, 7, 10, 11, 1398, 1399]
+    assert (found.passages, found.documents) == (6, 3)
+    with pytest.raises(ValueError, match="read-only"):
+        found.mask[0] = True
+
+
+def test_filters_are_remembered_up_to_a_bound(documents: Documents) -> None:
+    """The same filter is the same mask, until sixteen others were asked; True is another filter than 1."""
+    first = documents.allowed(filters.parse({"n": 1}))
+    assert documents.allowed(filters.parse({"n": 1.0})) is first
+    assert documents.allowed(filters.parse({"n": True})).documents == 0
+    for number in range(2, 18):
+        documents.allowed(filters.parse({"n": number}))
+    again = documents.allowed(filters.parse({"n": 1}))
+    assert again is not first
+    assert np.array_equal(again.mask, first.mask)
+
+
+def test_a_closed_file_filters_no_more(shelf: Shelf) -> None:
+    """Not even what it remembered."""
+    opened = shelf.open()
+    opened.allowed(filters.parse({"n": 1}))
+    opened.close()
+    with pytest.raises(ClosedError, match="open the bundle again"):
+        opened.allowed(filters.parse({"n": 1}))

@@ -204,7 +204,7 @@ def test_the_balance_tips() -> None:
     assert [[candidate.row for candidate in ranked][:2] for ranked in ends] == [[0, 1], [1, 2]]
 
 
-cosines = st.lists(st.floats(-1, 1, width=32), min_size=1, max_size=20)
+cosines = st.lists(st.floats(-1, 1, width=32), max_size=20)
 bm25 = st.lists(st.floats(0, 100, width=32), min_size=20, max_size=40)
 
 

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from build_tools import lexical as writer
 from build_tools import recipe
 from edge_runtime import lexical, manifest, ranking, words
+from edge_runtime.allowed import Allowed
 from edge_runtime.bundle import Bundle, sha256
 from edge_runtime.errors import BundleError, ClosedError, CompatibilityError
 from edge_runtime.lexical import LexicalIndex
@@ -115,6 +116,21 @@ def test_nothing_asked(build, count):
     """A count below one gives an empty ranking."""
     _, reader = build()
     assert len(reader().search("file", count)) == len(ranking.empty())
+
+
+@pytest.mark.parametrize("count", [1, 2, 10])
+@pytest.mark.parametrize("rows_allowed", [[], [0], [1, 2], [0, 4], [0, 1, 2, 3, 4]])
+def test_only_allowed_passages(build, count, rows_allowed):
+    """The ranking without a filter, less the others; scores stay as they are."""
+    _, opened = build()
+    index = opened()
+    mask = np.isin(np.arange(len(PASSAGES)), rows_allowed)
+    query = "remove a file or directory"
+    every = index.search(query, len(PASSAGES))
+    kept = mask[every.rows]
+    found = index.search(query, count, allowed=Allowed(mask, int(mask.sum()), int(mask.sum())))
+    assert found.rows.tolist() == every.rows[kept].tolist()[:count]
+    assert found.scores.tolist() == every.scores[kept].tolist()[:count]
 
 
 def test_a_megabyte_of_query(build):

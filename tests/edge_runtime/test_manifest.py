@@ -172,6 +172,12 @@ BROKEN: list[tuple[Change, str]] = [
     (put("documents", "documents", 0), "documents.documents: expected more than 0"),
     (put("documents", "documents", 10), "documents.documents: 10 in 9 passages"),
     (put("documents", "owners", "gone"), "files: not listed although used: 'gone'"),
+    (
+        put("documents", "fields", {"path": "gone", "names": ["a"]}),
+        "files: not listed although used: 'gone'",
+    ),
+    (put("documents", "fields", {"path": "x", "names": []}), "documents.fields.names: expected at least one"),
+    (put("documents", "fields", {"path": "x", "names": ["a", "a"]}), "documents.fields.names: the same name"),
     (put("fusion", "k", 0), "fusion.k: expected more than 0"),
     (put("fusion", "depth", 2**70), "fusion.depth: expected a number of at most 64 bits"),
     (put("", "golden", "gone"), "files: not listed although used: 'gone'"),
