@@ -48,7 +48,9 @@ class DenseIndex:
         self._index: Any = index
         self._compare = compare
         self._view = view
-        self._vectors = Vectors.of(index, view)
+        self._vectors: Vectors | None = (
+            None  # looks at 64 places of the file: only for a search with a filter
+        )
         # Concurrent searches of one usearch index share their scratch space.
         self._lock = threading.Lock()
 
@@ -130,6 +132,8 @@ class DenseIndex:
 
     def _scan(self, query: NDArray[np.int8], count: int, rows: NDArray[np.int64]) -> Ranking:
         """The nearest of these rows, by comparing each, a block at a time."""
+        if self._vectors is None:
+            self._vectors = Vectors.of(self._index, self._view)
         found, scores = [], []
         for start in range(0, len(rows), _BLOCK):
             some = rows[start : start + _BLOCK]
@@ -148,7 +152,7 @@ class DenseIndex:
         """Lets go of the index, then of the view under it."""
         with self._lock:
             self._index = None
-            self._vectors = Vectors(None, None)
+            self._vectors = None
             self._view.release()
 
 
