@@ -15,7 +15,7 @@ from datetime import datetime, timezone
 from importlib.metadata import version
 from pathlib import Path
 
-from build_tools import documents, fields, fusion, quality
+from build_tools import documents, fields, quality
 from build_tools.card import GOLDEN
 from build_tools.compile import WRITERS
 from build_tools.errors import BuildError
@@ -83,7 +83,7 @@ def write_manifest(parts: Parts, directory: Path, card: QualityCard | None = Non
         index=parts.index_spec,
         lexical=parts.lexical_spec,
         documents=_documents_spec(parts),
-        fusion=fusion.settings(parts.recipe.fusion, parts.held_out.targets, parts.vectors.vectors),
+        fusion=parts.fusion,
         golden=GOLDEN,
         quality=quality.FILENAME,
         licences=(

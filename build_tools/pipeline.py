@@ -30,12 +30,13 @@ from build_tools.stages.corpus import (
     reduce_vectors,
 )
 from build_tools.stages.indexes import build_index, build_lexical
+from build_tools.stages.joining import join
 from build_tools.stages.lessons import draw_queries, make_lessons
 from build_tools.stages.rungs import Encoder, make_encoders
 from build_tools.teacher import Teacher
 from build_tools.towers import Tower
 from build_tools.workspace import Workspace
-from edge_runtime.manifest import IndexSpec, LexicalSpec, Manifest
+from edge_runtime.manifest import FusionSpec, IndexSpec, LexicalSpec, Manifest
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +53,7 @@ class Parts:
     index_spec: IndexSpec
     lexical: Path
     lexical_spec: LexicalSpec
+    fusion: FusionSpec
 
 
 def make_parts(recipe: Recipe, workspace: Workspace, progress: Progress) -> Parts:
@@ -65,7 +67,7 @@ def make_parts(recipe: Recipe, workspace: Workspace, progress: Progress) -> Part
     learnt = _learn(recipe, tower, corpus, workspace, progress)
     index_path, index_spec = build_index(recipe, learnt.vectors, workspace, progress)
     lexical_path, lexical_spec = build_lexical(recipe, corpus, workspace, progress)
-    return _parts(recipe, corpus, learnt, (index_path, index_spec), (lexical_path, lexical_spec))
+    return _parts(recipe, corpus, learnt, (index_path, index_spec), (lexical_path, lexical_spec), progress)
 
 
 def remake_encoders(
@@ -84,7 +86,12 @@ def remake_encoders(
     learnt = _learn(recipe, tower, corpus, workspace, progress)
     lexical = directory / bundle.lexical.path
     return _parts(
-        recipe, corpus, learnt, (directory / bundle.index.path, bundle.index), (lexical, bundle.lexical)
+        recipe,
+        corpus,
+        learnt,
+        (directory / bundle.index.path, bundle.index),
+        (lexical, bundle.lexical),
+        progress,
     )
 
 
@@ -140,6 +147,7 @@ def _parts(
     learnt: _Learnt,
     index: tuple[Path, IndexSpec],
     lexical: tuple[Path, LexicalSpec],
+    progress: Progress,
 ) -> Parts:
     return Parts(
         recipe=recipe,
@@ -152,4 +160,5 @@ def _parts(
         index_spec=index[1],
         lexical=lexical[0],
         lexical_spec=lexical[1],
+        fusion=join(recipe, learnt.teacher, corpus, learnt.vectors, learnt.held_out, lexical, progress),
     )

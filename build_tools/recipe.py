@@ -21,7 +21,7 @@ from build_tools.recipe_checks import (
     within_one,
 )
 from build_tools.recipe_compile import CompileSpec
-from build_tools.recipe_training import QueriesSpec, StudentSpec, TeacherSpec, TrainingSpec
+from build_tools.recipe_training import LabelsSpec, QueriesSpec, StudentSpec, TeacherSpec, TrainingSpec
 from edge_runtime.manifest import NAME_PATTERN, VERSION_PATTERN
 from edge_runtime.schema import SchemaError, shown
 
@@ -177,6 +177,10 @@ class FusionSpec:
         "For `weighted`: log odds of meaning against words, -20 to 20. More where people do not ask in the "
         "documents' words, less where names and numbers are what they ask for.",
     ] = 1.6
+    labels: Annotated[
+        LabelsSpec | None,
+        "For `weighted`: labelled pairs that the balance is learnt from. Not those that students learn from.",
+    ] = None
     k: Annotated[int, "For `rrf`: rank constant; larger flattens the weight of first places."] = 60
     depth: Annotated[int, "Documents taken from each ranking."] = 100
 
@@ -184,6 +188,8 @@ class FusionSpec:
         at_least(self, 1, "k", "depth")
         if not -20 <= self.balance <= 20:
             raise SchemaError(("balance",), f"expected -20 to 20; found {self.balance}")
+        if self.labels is not None and self.method != "weighted":
+            raise SchemaError(("labels",), f"only for weighted; found method {self.method}; remove them")
 
 
 @dataclass(frozen=True, slots=True)
@@ -261,6 +267,10 @@ class Recipe:
                 "contrastive and triplet learn from labelled pairs; say where they are in queries.labels"
             )
             raise SchemaError(("training", "losses"), problem)
+        losses, labels = self.training.losses, self.fusion.labels
+        if labels is not None and labels == self.queries.labels and losses.needs_labels:
+            problem = "the students learn from these pairs, which flatters them; name another split or file"
+            raise SchemaError(("fusion", "labels"), problem)
         ids = [form.id for student in self.encoders for form in self.compile.forms(student)]
         if len(set(ids)) != len(ids):
             raise SchemaError(("encoders",), f"the same id twice: {', '.join(ids)}")

@@ -201,6 +201,11 @@ class LossWeights:
         return self.contrastive > 0 or self.triplet > 0
 
     @property
+    def needs_labels(self) -> bool:
+        """Whether a loss knows which documents people said answer a query."""
+        return self.needs_pairs or self.needs_cross_encoder
+
+    @property
     def needs_cross_encoder(self) -> bool:
         """Whether a loss learns from a cross-encoder's scores."""
         return self.margin_mse > 0 or self.kl > 0 or self.preference > 0

@@ -43,8 +43,8 @@ class Record:
 def inputs_of(recipe: Recipe) -> str:
     """Identifies all that a build depends on, without loading a model or reading a document."""
     files = [fingerprint.of(recipe.corpus)]
-    labels = recipe.queries.labels.path if recipe.queries.labels else None
-    learnt = (recipe.queries.log, recipe.queries.generator, labels, recipe.training.cross_encoder)
+    labels = [spec.path for spec in (recipe.queries.labels, recipe.fusion.labels) if spec]
+    learnt = (recipe.queries.log, recipe.queries.generator, *labels, recipe.training.cross_encoder)
     for path in (recipe.teacher.model, *learnt, *(student.base for student in recipe.encoders)):
         files.append(fingerprint.of_path(path) if path else "")
     libraries = (*LIBRARIES, *(TFLITE_PACKAGES.values() if "tflite" in recipe.compile.engines else ()))

@@ -21,7 +21,6 @@ from build_tools.errors import CorpusError, DataError
 from build_tools.recipe import CorpusSpec, EvaluationSpec
 from build_tools.recipe_training import LabelsSpec
 
-_SETTINGS = "queries.labels"
 _TAB_SUFFIXES = frozenset([".tsv", ".tab"])
 _LONG_START, _SHORT_START = 16, 4
 
@@ -56,29 +55,35 @@ class Labels:
 
 
 def read_labels(
-    spec: LabelsSpec, corpus: CorpusSpec, documents: Path, *, evaluation: EvaluationSpec
+    spec: LabelsSpec,
+    corpus: CorpusSpec,
+    documents: Path,
+    *,
+    evaluation: EvaluationSpec,
+    setting: str = "queries.labels",
 ) -> Labels:
     """The labelled pairs that `spec` names.
 
     Args:
         documents: the directory of the built documents (`build_tools.documents`).
         evaluation: what the bundle is measured on, when the corpus is a BEIR folder.
+        setting: where the recipe has `spec`, for messages.
 
     Raises:
         DataError: the labels cannot be read, share queries with the evaluation, or fit no document.
     """
     if spec.source == "beir":
-        pairs, unknown = _from_qrels(spec, corpus, documents, evaluation)
+        pairs, unknown = _from_qrels(spec, corpus, documents, evaluation, setting)
     elif spec.source == "csv":
-        pairs, unknown = _from_csv(spec, corpus, documents)
+        pairs, unknown = _from_csv(spec, corpus, documents, setting)
     else:
-        pairs, unknown = _from_titles(documents), 0
+        pairs, unknown = _from_titles(documents, setting), 0
     tests = {fold(text) for text in evaluation_queries(corpus, evaluation)}
     kept = tuple(dict.fromkeys(pair for pair in pairs if fold(pair.query) not in tests))
     barred = {pair.query for pair in pairs if fold(pair.query) in tests}
     if not kept:
         why = f"all {len(barred)} queries are queries of the evaluation" if barred else "found none"
-        raise DataError(f"{_SETTINGS}: expected at least one labelled pair; {why}")
+        raise DataError(f"{setting}: expected at least one labelled pair; {why}")
     return Labels(kept, len(barred), unknown)
 
 
@@ -96,10 +101,10 @@ def evaluation_queries(corpus: CorpusSpec, evaluation: EvaluationSpec) -> tuple[
 
 
 def _from_qrels(
-    spec: LabelsSpec, corpus: CorpusSpec, documents: Path, evaluation: EvaluationSpec
+    spec: LabelsSpec, corpus: CorpusSpec, documents: Path, evaluation: EvaluationSpec, setting: str
 ) -> tuple[list[LabelledPair], int]:
-    folder = _folder(spec, corpus)
-    _check_splits(folder, spec, corpus, evaluation)
+    folder = _folder(spec, corpus, setting)
+    _check_splits(folder, spec, corpus, evaluation, setting)
     judged = [judgement for judgement in beir.read_qrels(folder, spec.split) if judgement.relevance > 0]
     texts = {query.id: query.text for query in beir.read_queries(folder, spec.split)}
     keys = set(store.keys(documents))
@@ -119,22 +124,24 @@ def _from_qrels(
     return pairs, len(judged) - len(pairs)
 
 
-def _folder(spec: LabelsSpec, corpus: CorpusSpec) -> Path:
+def _folder(spec: LabelsSpec, corpus: CorpusSpec, setting: str) -> Path:
     if spec.path is None and corpus.source != "beir":
         raise DataError(
-            f"{_SETTINGS}.path: source beir needs a folder, as the corpus is {corpus.source} and not beir"
+            f"{setting}.path: source beir needs a folder, as the corpus is {corpus.source} and not beir"
         )
     folder = Path(spec.path or corpus.path or "").expanduser()
     if not folder.is_dir():
-        raise DataError(f"{_SETTINGS}.path {utf8.printable(folder)}: no such folder; {beir.LAYOUT}")
+        raise DataError(f"{setting}.path {utf8.printable(folder)}: no such folder; {beir.LAYOUT}")
     return folder
 
 
-def _check_splits(folder: Path, spec: LabelsSpec, corpus: CorpusSpec, evaluation: EvaluationSpec) -> None:
+def _check_splits(
+    folder: Path, spec: LabelsSpec, corpus: CorpusSpec, evaluation: EvaluationSpec, setting: str
+) -> None:
     """Ids of another folder are another numbering; its texts are compared all the same."""
     if corpus.source != "beir" or folder.resolve() != Path(corpus.path or "").expanduser().resolve():
         return
-    name = f"{_SETTINGS}.split {spec.split}"
+    name = f"{setting}.split {spec.split}"
     if spec.split == evaluation.split:
         raise DataError(
             f"{name}: the bundle is measured on this split (evaluation.split), so nothing may be trained on "
@@ -150,11 +157,11 @@ def _check_splits(folder: Path, spec: LabelsSpec, corpus: CorpusSpec, evaluation
         )
 
 
-def _from_titles(documents: Path) -> list[LabelledPair]:
+def _from_titles(documents: Path, setting: str) -> list[LabelledPair]:
     opening = (passage for passage in store.read(documents) if passage.ordinal == 0)
     pairs = [LabelledPair(passage.title, passage.document, 1) for passage in opening if passage.title.strip()]
     if not pairs:
-        raise DataError(f"{_SETTINGS}.source titles: expected documents with titles; none has one")
+        raise DataError(f"{setting}.source titles: expected documents with titles; none has one")
     return pairs
 
 
@@ -167,8 +174,10 @@ class _Line:
     document: str
 
 
-def _from_csv(spec: LabelsSpec, corpus: CorpusSpec, documents: Path) -> tuple[list[LabelledPair], int]:
-    lines = list(_lines(spec))
+def _from_csv(
+    spec: LabelsSpec, corpus: CorpusSpec, documents: Path, setting: str
+) -> tuple[list[LabelledPair], int]:
+    lines = list(_lines(spec, setting))
     keys = set(store.keys(documents))
     texts = {line.document for line in lines if line.document not in keys}
     known = _keys_of_texts(texts, store.read(documents)) if texts else {}
@@ -184,21 +193,19 @@ def _from_csv(spec: LabelsSpec, corpus: CorpusSpec, documents: Path) -> tuple[li
     return pairs, len(lost)
 
 
-def _lines(spec: LabelsSpec) -> Iterator[_Line]:
+def _lines(spec: LabelsSpec, setting: str) -> Iterator[_Line]:
     path = Path(spec.path or "").expanduser()
     delimiter = "\t" if path.suffix.lower() in _TAB_SUFFIXES else ","
     needed = (spec.query, spec.document)
     try:
-        for row in delimited.rows(path, delimiter, needed=needed, settings=_SETTINGS):
+        for row in delimited.rows(path, delimiter, needed=needed, settings=setting):
             if isinstance(row, BadRecord):
                 raise DataError(str(row))
             yield _line(row.origin, *(str(row.values[name]).strip() for name in needed), columns=needed)
     except CorpusError as error:
         raise DataError(str(error)) from None
     except OSError as error:
-        raise DataError(
-            f"{_SETTINGS}.path {utf8.printable(path)}: cannot be read ({error.strerror})"
-        ) from None
+        raise DataError(f"{setting}.path {utf8.printable(path)}: cannot be read ({error.strerror})") from None
 
 
 def _line(origin: str, query: str, document: str, *, columns: Sequence[str]) -> _Line:

@@ -13,8 +13,9 @@ from transformers import BertConfig, BertModel, BertTokenizerFast
 
 import edge_runtime
 from build_tools import quality, recipe_yaml
+from build_tools.balance import BALANCES
 from build_tools.build import build
-from build_tools.errors import GateError
+from build_tools.errors import DataError, GateError
 from build_tools.progress import Progress
 from edge_runtime import manifest as manifests
 from edge_runtime.manifest import Manifest
@@ -177,6 +178,16 @@ def test_labels(make: Make, beir: Path) -> None:
     assert any(text.endswith("number 1") for text in [*found["training"], *found["held_out"]])
     curve = (bundle.parent / "curves" / "layers2.jsonl").read_text("utf-8").splitlines()
     assert json.loads(curve[-1])["step"] == 4
+
+
+def test_the_balance_of_fusion(make: Make, beir: Path) -> None:
+    """Learnt from labels where the recipe names some; what is wrong with them is said under that name."""
+    corpus = f"corpus={{source: beir, path: {beir}}}"
+    fusion = manifest_of(make(ONE, corpus, "fusion.labels={source: beir}", "fusion.balance=6")).fusion
+    assert fusion.balance in BALANCES
+    assert fusion.cosine_spread > 0
+    with pytest.raises(DataError, match=r"^fusion\.labels\.split test: the bundle is measured on this split"):
+        make(ONE, corpus, "fusion.labels={source: beir, split: test}")
 
 
 def test_the_gate_of_latency(make: Make) -> None:

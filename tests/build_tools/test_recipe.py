@@ -186,6 +186,9 @@ def test_delimiters_are_one_character_that_can_separate(delimiter: str) -> None:
         ({"lexical": {"b": 1.1}}, "lexical.b"),
         ({"lexical": {"k1": -0.1}}, "lexical.k1"),
         ({"fusion": {"k": 0}}, "fusion.k"),
+        ({"fusion": {"balance": 21}}, "fusion.balance"),
+        ({"fusion": {"balance": float("nan")}}, "fusion.balance"),
+        ({"fusion": {"method": "rrf", "labels": {"source": "beir"}}}, "fusion.labels"),
         ({"evaluation": {"split": "../test"}}, "evaluation.split"),
         ({"evaluation": {"queries": 0}}, "evaluation.queries"),
         ({"golden": 0}, "golden"),
@@ -216,6 +219,15 @@ def test_values_out_of_range_are_refused(changes: dict[str, object], where: str)
             {"training": {"losses": {"kl": 1}}},
             "training.cross_encoder",
             "margin_mse, kl and preference need one; name it",
+        ),
+        (
+            {
+                "queries": {"labels": {"source": "beir"}},
+                "training": {"losses": {"contrastive": 1}},
+                "fusion": {"labels": {"source": "beir"}},
+            },
+            "fusion.labels",
+            "the students learn from these pairs, which flatters them; name another split or file",
         ),
         ({"queries": {"labels": {"source": "csv"}}}, "queries.labels.path", "source csv needs a file"),
         (
