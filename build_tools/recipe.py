@@ -179,7 +179,8 @@ class FusionSpec:
     ] = 1.6
     labels: Annotated[
         LabelsSpec | None,
-        "For `weighted`: labelled pairs that the balance is learnt from. Not those that students learn from.",
+        "For `weighted`: labelled pairs of 100 queries or more that the balance is learnt from. Not those "
+        "that students learn from.",
     ] = None
     k: Annotated[int, "For `rrf`: rank constant; larger flattens the weight of first places."] = 60
     depth: Annotated[int, "Documents taken from each ranking."] = 100

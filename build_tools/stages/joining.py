@@ -47,6 +47,12 @@ def join(
         recipe.fusion.labels, recipe.corpus, directory, evaluation=recipe.evaluation, setting=SETTING
     )
     questions = _questions(found.pairs)
+    if len(questions.texts) < balance.MIN_QUERIES:
+        progress.say(
+            f"fusion     balance {spec.balance:g}, the recipe's: {len(questions.texts)} labelled queries are "
+            f"too few to learn it from ({balance.MIN_QUERIES})"
+        )
+        return spec
     path, lexical = words
     stage = path.parents[len(Path(lexical.path).parts) - 1]
     first = FirstStage(

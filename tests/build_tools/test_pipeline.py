@@ -12,8 +12,7 @@ import torch
 from transformers import BertConfig, BertModel, BertTokenizerFast
 
 import edge_runtime
-from build_tools import quality, recipe_yaml
-from build_tools.balance import BALANCES
+from build_tools import balance, quality, recipe_yaml
 from build_tools.build import build
 from build_tools.errors import DataError, GateError
 from build_tools.progress import Progress
@@ -180,12 +179,15 @@ def test_labels(make: Make, beir: Path) -> None:
     assert json.loads(curve[-1])["step"] == 4
 
 
-def test_the_balance_of_fusion(make: Make, beir: Path) -> None:
-    """Learnt from labels where the recipe names some; what is wrong with them is said under that name."""
+def test_the_balance_of_fusion(make: Make, beir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Learnt from labels where there are enough; what is wrong with them is said under that name."""
     corpus = f"corpus={{source: beir, path: {beir}}}"
-    fusion = manifest_of(make(ONE, corpus, "fusion.labels={source: beir}", "fusion.balance=6")).fusion
-    assert fusion.balance in BALANCES
+    learn = [ONE, corpus, "fusion.labels={source: beir}", "fusion.balance=19.5"]
+    fusion = manifest_of(make(*learn)).fusion
+    assert (fusion.balance, fusion.method) == (19.5, "weighted")
     assert fusion.cosine_spread > 0
+    monkeypatch.setattr(balance, "MIN_QUERIES", 36)
+    assert manifest_of(make(*learn, "version=1.0.1")).fusion.balance in balance.BALANCES
     with pytest.raises(DataError, match=r"^fusion\.labels\.split test: the bundle is measured on this split"):
         make(ONE, corpus, "fusion.labels={source: beir, split: test}")
 
