@@ -125,19 +125,29 @@ def count(runtime: Runtime, cpu: str, manifest: Manifest, asked: Sequence[str]) 
     ):
         for spec in manifest.encoders:
             replay = replays[spec.id]
-            timing, search = _encode(runtime, spec), _search(runtime, spec, asked)
-            found[spec.id] = Counted(replay["engine"], replay["cosine"], timing, search)
+            timing, whole = encode(runtime, spec), search(runtime, spec, asked)
+            found[spec.id] = Counted(replay["engine"], replay["cosine"], timing, whole)
             advance(1)
     return found
 
 
-def _encode(runtime: Runtime, spec: EncoderSpec) -> Timing:
+def encode(runtime: Runtime, spec: EncoderSpec) -> Timing:
+    """One encoder alone, in millions of instructions, on a machine that is on and counts.
+
+    Raises:
+        Error: the encoder does not work there.
+    """
     fitting = [min(length, spec.max_tokens) for length in LENGTHS]
     task = lengths.Task(runtime.bundle, spec.id, fitting, REPEATS, warm_up=WARM_UP)
     return Timing(**runtime.call("bench.lengths", asdict(task)))
 
 
-def _search(runtime: Runtime, spec: EncoderSpec, asked: Sequence[str]) -> Mapping[str, float]:
+def search(runtime: Runtime, spec: EncoderSpec, asked: Sequence[str]) -> Mapping[str, float]:
+    """Instructions of a hybrid search and of its stages, on a machine that is on and counts.
+
+    Raises:
+        Error: the search fails there.
+    """
     task = {"bundle": runtime.bundle, "encoder": spec.id, "queries": asked}
     found: dict[str, float] = json.loads(runtime.python(SEARCH, stdin=json.dumps(task)).stdout)
     return found

@@ -21,18 +21,9 @@ def write(path: Path, folder: Path, *, size_mb: int | None = None) -> None:
         EmulatorError: the files do not fit, or mke2fs fails.
     """
     size = size_mb or _needed_mb(folder)
-    command: list[str | Path] = [
-        "mke2fs",
-        "-q",
-        "-t",
-        "ext4",
-        "-d",
-        folder,
-        "-E",
-        "root_owner=0:0",
-        path,
-        f"{size}M",
-    ]
+    # An inode for each block: packages are made of many small files.
+    command: list[str | Path] = ["mke2fs", "-q", "-t", "ext4", "-i", "4096", "-E", "root_owner=0:0"]
+    command += ["-d", folder, path, f"{size}M"]
     tools.call(command, about=f"making a disk of {size} MB")
 
 

@@ -82,7 +82,7 @@ def image() -> Image:
         EmulatorError: a step of building it fails.
     """
     tools.require(tools.RUN)
-    inputs = [Path(__file__), Path(bytecode.__file__), *sorted(_GUEST.iterdir())]
+    inputs = [*map(Path, (__file__, bytecode.__file__, disk.__file__)), *sorted(_GUEST.iterdir())]
     return Image(cache.folder("image", [path.read_bytes() for path in inputs], _build))
 
 

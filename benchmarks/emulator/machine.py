@@ -80,8 +80,8 @@ class Machine:
         Raises:
             EmulatorError: it does not boot or does not shut down.
         """
+        self.boot(hardware)
         try:
-            self.boot(hardware)
             yield self
             self.shut_down()
         finally:

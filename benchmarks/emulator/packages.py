@@ -47,7 +47,7 @@ def packages(wheel: Path) -> Path:
         EmulatorError: the wheel cannot be read, or a step of making the disk fails.
     """
     required = _metadata(wheel).get_all("Requires-Dist", [])
-    sources = [Path(__file__).read_bytes(), Path(bytecode.__file__).read_bytes()]
+    sources = [Path(path).read_bytes() for path in (__file__, bytecode.__file__, disk.__file__)]
     inputs: list[str | bytes] = [*sources, *sorted(str(each) for each in required)]
     return cache.folder("packages", inputs, lambda folder: _build(folder, wheel)) / "packages.img"
 
