@@ -2,6 +2,7 @@
 #
 #   make demo                         build the default bundle and ask it a few questions
 #   make test                         run the tests
+#   make test-device                  run the tests that boot an emulated ARM board (QEMU; root for the first time)
 #   make demo PIP_ARGS="--pre …"      anything pip should know; PYTHON=python3.12 picks the interpreter
 #
 # A torch that is installed already, in .venv or for $(PYTHON), is kept.
@@ -16,7 +17,7 @@ BUNDLE := build/python-library/bundle
 TORCH := torch<2.14
 HAS_TORCH = $(1) -c 'import importlib.util as u; raise SystemExit(u.find_spec("torch") is None)' 2>/dev/null
 
-.PHONY: help demo test check format bench clean
+.PHONY: help demo test test-device check format bench clean
 
 help:
 	@sed -n 's/^#   //p' Makefile
@@ -34,6 +35,9 @@ demo: $(VENV)/.build
 
 test: $(VENV)/.dev
 	$(BIN)/python -m pytest --cov --cov-report=term:skip-covered
+
+test-device: $(VENV)/.dev
+	$(BIN)/python -m pytest -rs -m device
 
 check: $(VENV)/.dev
 	$(BIN)/ruff format --check .
