@@ -14,7 +14,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from edge_runtime import block_scan
 from edge_runtime.allowed import Allowed
+from edge_runtime.block_scan import BlockScan
 from edge_runtime.bundle import Bundle
 from edge_runtime.errors import BundleError, ClosedError, CompatibilityError
 from edge_runtime.lean_import import import_without
@@ -48,9 +50,9 @@ class DenseIndex:
         self._index: Any = index
         self._compare = compare
         self._view = view
-        self._vectors: Vectors | None = (
-            None  # looks at 64 places of the file: only for a search with a filter
-        )
+        self._vectors: Vectors | None = None  # looks at 64 places of the file: made when it is needed
+        self._by_blocks = block_scan.pays()
+        self._scanner: BlockScan | None = None
         # Concurrent searches of one usearch index share their scratch space.
         self._lock = threading.Lock()
 
@@ -98,6 +100,8 @@ class DenseIndex:
 
     def _nearest(self, query: NDArray[np.int8], count: int) -> Ranking:
         exact = self._spec.search == "exact"
+        if exact and self._by_blocks and (scan := self._block_scan()):
+            return scan.nearest(query, count)
         matches = self._index.search(query, count, exact=exact, threads=1)
         if len(matches) < count:  # a graph may not reach every vector; an exact search does
             matches = self._index.search(query, count, exact=True, threads=1)
@@ -132,13 +136,12 @@ class DenseIndex:
 
     def _scan(self, query: NDArray[np.int8], count: int, rows: NDArray[np.int64]) -> Ranking:
         """The nearest of these rows, by comparing each, a block at a time."""
-        if self._vectors is None:
-            self._vectors = Vectors.of(self._index, self._view)
+        stored = self._stored()
         found, scores = [], []
         for start in range(0, len(rows), _BLOCK):
             some = rows[start : start + _BLOCK]
             try:
-                vectors = self._vectors.rows(some)
+                vectors = stored.rows(some)
             except KeyError as error:
                 raise BundleError(f"{self._source}: has {error.args[0]}; rebuild the bundle") from None
             matches = self._compare(vectors, query, min(count, len(some)), exact=True, threads=1)
@@ -148,11 +151,22 @@ class DenseIndex:
         order = np.argsort(-joined, kind="stable")[:count]
         return Ranking(np.concatenate(found)[order], joined[order])
 
+    def _block_scan(self) -> BlockScan | None:
+        matrix = self._stored().matrix
+        if self._scanner is None and matrix is not None:
+            self._scanner = BlockScan(matrix)
+        return self._scanner
+
+    def _stored(self) -> Vectors:
+        if self._vectors is None:
+            self._vectors = Vectors.of(self._index, self._view)
+        return self._vectors
+
     def close(self) -> None:
         """Lets go of the index, then of the view under it."""
         with self._lock:
             self._index = None
-            self._vectors = None
+            self._vectors = self._scanner = None
             self._view.release()
 
 

@@ -44,6 +44,11 @@ class Vectors:
         )
         return cls(index, matrix if same else None)
 
+    @property
+    def matrix(self) -> NDArray[np.int8] | None:
+        """All of them in place, int8 (count, ndim); None where they do not lie in the order of the rows."""
+        return self._matrix
+
     def rows(self, rows: NDArray[np.int64]) -> NDArray[np.int8]:
         """A copy of the vectors of these rows, int8 (rows, ndim).
 
