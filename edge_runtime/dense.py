@@ -21,7 +21,7 @@ from edge_runtime.ranking import Ranking
 if TYPE_CHECKING:
     from usearch.index import Index
 
-UNUSED = ("tqdm", "urllib.request")
+UNUSED = ("tqdm", "urllib.request", "urllib.error")
 """What usearch imports for progress bars and downloads."""
 
 
