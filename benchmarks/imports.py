@@ -2,10 +2,10 @@
 
     python benchmarks/imports.py BUNDLE [--rounds 9]
 
-Every figure is the median over fresh processes, the encoders taking turns. Milliseconds are processor time, to
-which waiting for other programs does not count; megabytes are resident memory. A module's share depends on
-what was imported before it, so the order is fixed: what several libraries share comes first. Of single modules
-`python -X importtime` says more.
+Every figure is the median over fresh processes, the encoders taking turns. Milliseconds are processor time,
+to which waiting for other programs does not count; megabytes are resident memory. A module's share depends
+on what was imported before it, so the order is fixed: what several libraries share comes first. Of single
+modules `python -X importtime` says more.
 """
 
 from __future__ import annotations
