@@ -133,6 +133,7 @@ def _encoder_spec(parts: Parts, encoder: Encoder, card: QualityCard | None) -> E
         quality=_quality(card, encoder.id),
         cost=EncoderCost(_size(encoder.path), encoder.distilled.macs),
         lengths=encoder.lengths,
+        requires=("dot_product",) if encoder.precision == "blockwise" else (),
     )
 
 

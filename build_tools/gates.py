@@ -9,6 +9,7 @@ from pathlib import Path
 from build_tools.errors import GateError
 from build_tools.quality import QualityCard, Row
 from build_tools.recipe import GatesSpec
+from build_tools.recipe_compile import Form
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +49,7 @@ class Gate:
 def gates(
     spec: GatesSpec,
     card: QualityCard,
-    encoders: Sequence[str],
+    forms: Sequence[Form],
     *,
     size: int,
     latency_ratios: Mapping[str, float],
@@ -56,14 +57,14 @@ def gates(
     """Every gate that the recipe sets; those of an encoder once for each.
 
     Args:
-        encoders: their ids.
+        forms: the encoders.
         size: of the whole bundle, in bytes.
         latency_ratios: time to encode a query as a share of the teacher's, by encoder; read where the recipe
             sets that gate.
     """
-    found = [*_of_vectors(spec, card)]
-    for encoder in encoders:
-        found += _of_encoder(spec, card.through_index(encoder), encoder, latency_ratios.get(encoder))
+    found = [*_of_vectors(spec, card, [form.id for form in forms if form.precision == "blockwise"])]
+    for form in forms:
+        found += _of_encoder(spec, card.through_index(form.id), form.id, latency_ratios.get(form.id))
     if spec.bytes is not None:
         found.append(Gate("size of the bundle", spec.bytes, size, at_most=True, in_bytes=True))
     return tuple(found)
@@ -81,9 +82,10 @@ def check(found: Sequence[Gate], directory: Path) -> None:
         raise GateError(f"outside the recipe's gates; the draft is kept in {directory}:\n{lines}")
 
 
-def _of_vectors(spec: GatesSpec, card: QualityCard) -> Iterator[Gate]:
+def _of_vectors(spec: GatesSpec, card: QualityCard, blockwise: Sequence[str]) -> Iterator[Gate]:
     for parity in card.parity:
-        yield Gate(f"{parity.encoder} cosine_mean", spec.cosine_mean, parity.cosine_mean)
+        mean = spec.blockwise_cosine_mean if parity.encoder in blockwise else spec.cosine_mean
+        yield Gate(f"{parity.encoder} cosine_mean", mean, parity.cosine_mean)
         yield Gate(f"{parity.encoder} cosine_min", spec.cosine_min, parity.cosine_min)
     yield Gate("index_recall", spec.index_recall, card.index_recall)
 

@@ -114,12 +114,14 @@ def _measure(parts: Parts, directory: Path, progress: Progress) -> QualityCard:
 
 
 def _check_gates(parts: Parts, measured: QualityCard, directory: Path) -> None:
-    spec, ids = parts.recipe.gates, [encoder.id for encoder in parts.encoders]
+    spec, ids = parts.recipe.gates, [form.id for form in parts.recipe.forms()]
     ratios: dict[str, float] = {}
     if spec.latency_ratio is not None:
         ratios = timing.latency_ratios(directory, ids, parts.teacher, parts.held_out.texts)
     size = sum(path.stat().st_size for path in directory.rglob("*") if path.is_file())
-    gates.check(gates.gates(spec, measured, ids, size=size, latency_ratios=ratios), directory)
+    gates.check(
+        gates.gates(spec, measured, parts.recipe.forms(), size=size, latency_ratios=ratios), directory
+    )
 
 
 def _dimensions(parts: Parts) -> tuple[DimensionCost, ...]:

@@ -18,7 +18,7 @@ from build_tools.distill import distil
 from build_tools.distill.cross_encoder import Scorer
 from build_tools.distill.distil import Course
 from build_tools.distill.lessons import Lesson
-from build_tools.errors import ModelError
+from build_tools.errors import BuildError, ModelError
 from build_tools.progress import Progress
 from build_tools.recipe import Recipe
 from build_tools.stages.corpus import (
@@ -36,6 +36,7 @@ from build_tools.stages.rungs import Encoder, make_encoders
 from build_tools.teacher import Teacher
 from build_tools.towers import Tower
 from build_tools.workspace import Workspace
+from edge_runtime import cpu
 from edge_runtime.manifest import FusionSpec, IndexSpec, LexicalSpec, Manifest
 
 
@@ -114,6 +115,9 @@ def _load_tower(recipe: Recipe, progress: Progress) -> Tower:
         distil.check(Teacher(tower), spec)  # to fail now rather than in an hour
     if "tflite" in recipe.compile.engines:
         check_installed()
+    if "blockwise" in recipe.compile.precisions and (unmet := cpu.unmet(("dot_product",))):
+        # What is built is measured here, too.
+        raise BuildError(f"compile.precisions: blockwise {unmet}; build it on another machine")
     if recipe.training.losses.needs_cross_encoder and recipe.training.cross_encoder:
         Scorer.load(recipe.training.cross_encoder)
     return tower

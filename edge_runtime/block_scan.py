@@ -22,7 +22,7 @@ _BLOCK = 256
 
 def pays() -> bool:
     """Whether this processor is one of those."""
-    return os.uname().machine in ("aarch64", "arm64") and "asimddp" not in cpu.describe().features
+    return os.uname().machine in ("aarch64", "arm64") and not cpu.has_dot_product(cpu.describe().features)
 
 
 class BlockScan:

@@ -8,7 +8,6 @@ has searched wrongly without a word, on damaged files. Whoever views a mapping g
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import io
 import math
 import mmap
@@ -137,6 +136,8 @@ def check_files(root: Path, manifest: Manifest, *, verify: Verification) -> None
 
 def sha256(path: Path) -> str:
     """The sha256 of a file, read in pieces so that no more than a megabyte is held."""
+    import hashlib  # brings OpenSSL, 4 MB, which opening by sizes does not need
+
     digest = hashlib.sha256()
     with path.open("rb", buffering=0) as file:
         while chunk := file.read(_CHUNK):

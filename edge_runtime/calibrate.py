@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 
-from edge_runtime import device, encoders, state
+from edge_runtime import cpu, device, encoders, state
 from edge_runtime.bench import queries as query_file
 from edge_runtime.bench import report, rung
 from edge_runtime.bench.options import BUDGET_MS, CALIBRATION_SEARCHES
@@ -148,6 +148,9 @@ def _measure(
     rungs, skipped = [], []
     for done, spec in enumerate(manifest.encoders):
         progress(f"measuring {spec.id}", done, len(manifest.encoders))
+        if unmet := cpu.unmet(spec.requires):
+            skipped.append(Skipped(spec.id, unmet))
+            continue
         try:
             rungs.append(_rung(spec, rung.measure(replace(task, encoder=spec.id))))
         except QueryError:  # the caller's queries are at fault, whatever the encoder

@@ -64,11 +64,11 @@ def resolve(manifest: Manifest, directory: Path, encoder: str | None) -> str:
 
 
 def _first(manifest: Manifest, why: str) -> Choice:
-    """The first that this device has an engine for; where it has none at all, opening the first says so."""
+    """The first that this device can run; where it can run none at all, opening the first says why."""
     first = manifest.encoders[0]
-    usable = next((spec for spec in manifest.encoders if encoders.engine(spec) is not None), first)
-    missing = "" if usable is first else " that has its engine here"
-    return Choice(usable.id, None, f"the bundle's first{missing}; {why}")
+    usable = next((spec for spec in manifest.encoders if encoders.obstacle(spec) is None), first)
+    passed_over = "" if usable is first else " that can run here"
+    return Choice(usable.id, None, f"the bundle's first{passed_over}; {why}")
 
 
 def _outdated(calibration: Calibration, manifest: Manifest) -> str:
@@ -81,4 +81,5 @@ def _outdated(calibration: Calibration, manifest: Manifest) -> str:
     for thing, then, now in zip(("processor", "edge-runtime", "engine"), measured, present, strict=True):
         if then != now:
             return f"{thing} was {shown(then)}, is {shown(now)}"
-    return ""
+    unmet = cpu.unmet(spec.requires)
+    return f"encoder {spec.id} {unmet}" if unmet else ""

@@ -201,8 +201,8 @@ def _verify(options: argparse.Namespace) -> None:
     for each in outcome.replays if outcome else ():
         cosine = f"cosine {each.cosine:.4f}"
         print(f"{each.encoder}: {each.queries} golden queries as built, {cosine} ({each.engine})")
-    for name in outcome.skipped if outcome else ():
-        print(f"{name}: not tested, its engine is not installed")
+    for name, reason in outcome.skipped.items() if outcome else ():
+        print(f"{name}: not tested, it {reason}")
 
 
 def _doctor(options: argparse.Namespace) -> None:

@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 FEATURES = (
     *("asimd", "asimdhp", "asimddp", "i8mm", "bf16", "sve", "sve2"),
@@ -26,6 +27,12 @@ FEATURES = (
     ),
 )
 """The instruction sets that choose kernels in ONNX Runtime, LiteRT and usearch, in the kernel's spelling."""
+
+DOT_PRODUCT = ("asimddp", "avx_vnni", "avx512_vnni")
+"""Features any of which sums products of int8 in one instruction."""
+
+Requirement = Literal["dot_product"]
+"""What an encoder may ask of a processor."""
 
 # Implementer and part of the MIDR register: Linux, arch/arm64/include/asm/cputype.h.
 _ARM_CORES = {
@@ -67,6 +74,29 @@ def describe(root: Path = Path("/")) -> Cpu:
     """The processor of the machine whose file system is `root`."""
     cores = _cores(root / "proc/cpuinfo")
     return Cpu(_name(cores), _features(cores), len(cores) or None)
+
+
+def has_dot_product(features: Sequence[str]) -> bool:
+    """Whether a processor with `features`, as `Cpu` has them, sums products of int8 in one instruction."""
+    return not set(DOT_PRODUCT).isdisjoint(features)
+
+
+def unmet(requires: Sequence[Requirement], features: Sequence[str] | None = None) -> str | None:
+    """What a processor lacks, in words; None when it has all that is required.
+
+    A system that does not tell its processor's features, as outside of Linux, counts as one without: slow
+    where it could have been fast is the lesser fault than the other way round.
+
+    Args:
+        features: as `Cpu` has them; those of this machine when None.
+    """
+    if not requires:
+        return None
+    known = describe().features if features is None else features
+    if has_dot_product(known):
+        return None
+    found = f"has {', '.join(known)}" if known else "tells of none (/proc/cpuinfo)"
+    return f"needs a processor with int8 dot product ({', '.join(DOT_PRODUCT)}), and this system {found}"
 
 
 def fields(text: str) -> dict[str, str]:

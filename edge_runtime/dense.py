@@ -27,7 +27,7 @@ from edge_runtime.vectors import Vectors
 if TYPE_CHECKING:
     from usearch.index import Index
 
-UNUSED = ("tqdm", "urllib.request")
+UNUSED = ("tqdm", "urllib.request", "urllib.error")
 """What usearch imports for progress bars and downloads."""
 
 # For searches that a filter restricts; benchmarks/filters.py measures what comes of them.

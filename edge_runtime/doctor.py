@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
-from edge_runtime import encoders
+from edge_runtime import cpu, encoders
 from edge_runtime.device import Condition, Device
 from edge_runtime.manifest import Manifest
 
@@ -21,7 +21,6 @@ HOT_CELSIUS = 80.0
 """A Raspberry Pi slows down from here on."""
 
 MACHINES = ("aarch64", "arm64", "x86_64", "AMD64")
-DOT_PRODUCT = ("asimddp", "avx_vnni", "avx512_vnni")
 PAGE_BYTES = (4096, 16384)
 
 BAD_ON_ARM = {"onnxruntime": ("1.20.0", "1.21.0", "1.24.0", "1.24.1")}
@@ -46,7 +45,7 @@ def examine(device: Device, condition: Condition, manifest: Manifest | None = No
     """Everything that can be told of the device, and of the bundle on it where one is given."""
     findings = [*_system(device), *_clock(device, condition)]
     if manifest is not None:
-        findings += [*_engines(device, manifest), _memory(condition, manifest)]
+        findings += [*_engines(device, manifest), _memory(device, condition, manifest)]
     return tuple(findings)
 
 
@@ -60,7 +59,7 @@ def _system(device: Device) -> Iterator[Finding]:
         yield Finding("good", "pages", f"{device.page_bytes // 1024} KiB")
     else:
         yield Finding("warning", "pages", f"{device.page_bytes or '?'} bytes; made for pages of 4 and 16 KiB")
-    if set(DOT_PRODUCT) & set(device.features):
+    if cpu.has_dot_product(device.features):
         yield Finding("good", "processor", f"{device.cpu or device.board}, with int8 dot product")
     else:
         text = (
@@ -85,16 +84,15 @@ def _clock(device: Device, condition: Condition) -> Iterator[Finding]:
 
 
 def _engines(device: Device, manifest: Manifest) -> Iterator[Finding]:
-    """One finding an encoder; a problem only where none has its engine, or a version is known to be bad."""
-    found = {spec.id: encoders.engine(spec) for spec in manifest.encoders}
-    for name, engine in found.items():
-        if engine is not None:
-            yield Finding("good", f"encoder {name}", engine)
+    """One finding an encoder; a problem only where none can run, or a version is known to be bad."""
+    obstacles = {spec.id: encoders.obstacle(spec, device.features) for spec in manifest.encoders}
+    level: Literal["warning", "problem"] = "warning" if None in obstacles.values() else "problem"
+    for spec in manifest.encoders:
+        obstacle = obstacles[spec.id]
+        if obstacle is None:
+            yield Finding("good", f"encoder {spec.id}", encoders.engine(spec) or "")
         else:
-            level: Literal["warning", "problem"] = "warning" if any(found.values()) else "problem"
-            kind = manifest.encoder(name).kind
-            text = f"its engine is not installed: pip install 'edge-runtime[{kind}]'"
-            yield Finding(level, f"encoder {name}", text)
+            yield Finding(level, f"encoder {spec.id}", obstacle)
     if device.machine in ("aarch64", "arm64"):
         for package, versions in BAD_ON_ARM.items():
             if device.versions.get(package) in versions:
@@ -102,12 +100,12 @@ def _engines(device: Device, manifest: Manifest) -> Iterator[Finding]:
                 yield Finding("problem", package, text)
 
 
-def _memory(condition: Condition, manifest: Manifest) -> Finding:
+def _memory(device: Device, condition: Condition, manifest: Manifest) -> Finding:
     """What must stay resident for the encoder that opening takes, and what should be: the mapped indexes."""
     sizes = {entry.path: entry.size for entry in manifest.files}
     words = sum(size for path, size in sizes.items() if path.startswith(f"{manifest.lexical.path}/"))
     mapped = sizes[manifest.index.path] + words
-    kinds = [spec.kind for spec in manifest.encoders if encoders.engine(spec) is not None]
+    kinds = [spec.kind for spec in manifest.encoders if encoders.obstacle(spec, device.features) is None]
     needed = PROCESS_BYTES[kinds[0] if kinds else manifest.encoders[0].kind]
     text = f"{needed / 1e6:.0f} MB for the process, {mapped / 1e6:.0f} MB of mapped indexes"
     available = condition.available_bytes

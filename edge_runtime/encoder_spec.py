@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Literal
 
+from edge_runtime.cpu import Requirement
 from edge_runtime.schema import require, require_match, require_positive
 
 AUTO = "auto"
@@ -67,6 +68,7 @@ class EncoderSpec:
             next. Empty for the others, which take any.
         prompt: put before every query.
         layers: of the transformer; 0 for a static encoder.
+        requires: what the processor must have; a device without it refuses the encoder.
     """
 
     id: str
@@ -81,6 +83,7 @@ class EncoderSpec:
     quality: EncoderQuality | None = None
     cost: EncoderCost | None = None
     lengths: tuple[int, ...] = ()
+    requires: tuple[Requirement, ...] = ()
 
     def __post_init__(self) -> None:
         require_match(NAME_PATTERN, self.id, "id", "lower-case letters, digits, '.', '_' and '-'")

@@ -33,7 +33,8 @@ def of(manifest: Manifest, chosen: Choice) -> Iterator[tuple[str, str]]:
 
 def _shape(spec: EncoderSpec) -> str:
     layers = f", {spec.layers} layers" if spec.layers else ""
-    return f"{spec.kind}{layers}, {spec.ndim} dimensions"
+    needs = ", needs int8 dot product" if "dot_product" in spec.requires else ""
+    return f"{spec.kind}{layers}, {spec.ndim} dimensions{needs}"
 
 
 def _worth(spec: EncoderSpec) -> Iterator[str]:

@@ -63,33 +63,33 @@ class Replay:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What was replayed; `skipped` are encoders without an engine on this device."""
+    """What was replayed; `skipped` are encoders that this device cannot run, with the reason by id."""
 
     replays: tuple[Replay, ...]
-    skipped: tuple[str, ...]
+    skipped: Mapping[str, str]
 
 
 def replay(bundle: str | os.PathLike[str]) -> Outcome:
-    """Replays the golden queries of every encoder that has its engine on this device.
+    """Replays the golden queries of every encoder that this device can run.
 
     Args:
         bundle: the directory, its files verified.
 
     Raises:
         SelfTestError: an encoder does not give what it gave at the build.
-        EngineError: no encoder has its engine here, or one fails.
+        EngineError: no encoder can run here, or one fails.
         BundleError: golden.jsonl or another file cannot be used.
         Error: the process died or hung.
     """
     manifest = read_manifest(Path(bundle))
-    usable = [spec.id for spec in manifest.encoders if encoders.engine(spec) is not None]
+    obstacles = {spec.id: encoders.obstacle(spec) for spec in manifest.encoders}
+    usable = [encoder for encoder, obstacle in obstacles.items() if obstacle is None]
+    skipped = {encoder: obstacle for encoder, obstacle in obstacles.items() if obstacle is not None}
     if not usable:
-        kinds = ", ".join(sorted({spec.kind for spec in manifest.encoders}))
-        raise EngineError(
-            f"{bundle}: no engine for its encoders ({kinds}); install edge-runtime[onnx] or [tflite]"
-        )
+        reasons = "\n".join(f"  {encoder} {obstacle}" for encoder, obstacle in skipped.items())
+        raise EngineError(f"{bundle}: no encoder can run on this device:\n{reasons}")
     replays = [_in_new_process(os.fspath(bundle), encoder) for encoder in usable]
-    return Outcome(tuple(replays), tuple(spec.id for spec in manifest.encoders if spec.id not in usable))
+    return Outcome(tuple(replays), skipped)
 
 
 def main() -> None:

@@ -1,8 +1,9 @@
-"""A trained student to one fused int8 ONNX file.
+"""A trained student to one fused 8-bit ONNX file.
 
 Steps: export in float32 (pooling, projection and normalisation inside), fuse attention, layer norm and
-gelu, quantize the matrices per channel to int8 with dynamic activations, and store the word table as int8
-rows with one scale each. What the file loses against PyTorch is measured by `parity`.
+gelu, quantize the matrices, and store the word table as int8 rows with one scale each. The matrices become
+int8 with a scale a column and dynamic activations, or, for more precision, blocks (`blockwise`). What the
+file loses against PyTorch is measured by `parity`.
 """
 
 from __future__ import annotations
@@ -18,16 +19,18 @@ import onnx
 import torch
 from onnx import ModelProto, TensorProto, helper, numpy_helper
 
+from build_tools.compile.blockwise import quantize_matrices
 from build_tools.compile.rows import quantize_rows
 from build_tools.distill.student import Student
 from build_tools.errors import BuildError
+from build_tools.recipe_compile import Precision
 
 OPSET = 17
 OUTPUT = "sentence_embedding"
 
 
-def compile_onnx(student: Student, path: Path) -> None:
-    """Writes the int8 form of `student` to `path`.
+def compile_onnx(student: Student, path: Path, *, precision: Precision = "int8") -> None:
+    """Writes the 8-bit form of `student` to `path`.
 
     Inputs ``input_ids`` and ``attention_mask``, int64 (n, t), both axes dynamic; output
     ``sentence_embedding``, float32 (n, ndim), of unit length.
@@ -38,9 +41,13 @@ def compile_onnx(student: Student, path: Path) -> None:
     with tempfile.TemporaryDirectory() as scratch:
         exported, fused, quantized = (Path(scratch) / f"{step}.onnx" for step in ("export", "fuse", "int8"))
         _export(student, exported)
-        _fuse(exported, fused, student)
-        _quantize(fused, quantized)
-        model = onnx.load(str(quantized))
+        _fuse(exported, fused, student, merge_projections=precision == "int8")
+        if precision == "int8":
+            _quantize(fused, quantized)
+            model = onnx.load(str(quantized))
+        else:
+            model = onnx.load(str(fused))
+            quantize_matrices(model)
     _store_word_table_as_int8(model, _word_table(model, student))
     model.doc_string = ""
     onnx.checker.check_model(model)
@@ -64,12 +71,16 @@ def _export(student: Student, path: Path) -> None:
         )
 
 
-def _fuse(source: Path, target: Path, student: Student) -> None:
+def _fuse(source: Path, target: Path, student: Student, *, merge_projections: bool) -> None:
+    """`merge_projections` makes those of query, key and value a part of attention, which has an int8 form
+    but none in blocks; left out of it, they are matrix products like the others.
+    """
     from onnxruntime.transformers.fusion_options import FusionOptions
     from onnxruntime.transformers.optimizer import optimize_model
 
     options = FusionOptions("bert")
     options.enable_embed_layer_norm = False  # it would swallow the word table, which gets its own int8 form
+    options.use_multi_head_attention = not merge_projections
     with _errors_only():
         optimized = optimize_model(
             str(source),

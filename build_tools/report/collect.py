@@ -190,13 +190,14 @@ def _gates(known: Sources, models: Behind | None) -> tuple[Gate, ...] | None:
     """Every gate of the recipe, the latencies measured anew."""
     if known.recipe is None:
         return None
-    spec, encoders = known.recipe.gates, [each.id for each in known.manifest.encoders]
+    spec, forms = known.recipe.gates, known.recipe.forms()
     ratios: dict[str, float] = {}
     if models and spec.latency_ratio is not None:
         teacher = models.reference.teacher
-        ratios = timing.latency_ratios(known.bundle, encoders, teacher, models.held_out)
+        ids = [form.id for form in forms]
+        ratios = timing.latency_ratios(known.bundle, ids, teacher, models.held_out)
     size = sum(path.stat().st_size for path in known.bundle.rglob("*") if path.is_file())
-    return gates(spec, known.card, encoders, size=size, latency_ratios=ratios)
+    return gates(spec, known.card, forms, size=size, latency_ratios=ratios)
 
 
 def _missing(known: Sources, models: Behind | None, rungs: list[Rung]) -> Iterator[str]:

@@ -19,7 +19,7 @@ from build_tools.distill.distil import Course, Distilled
 from build_tools.distill.static import StaticStudent
 from build_tools.distill.student import Student
 from build_tools.progress import Progress
-from build_tools.recipe_compile import CompileSpec, Form
+from build_tools.recipe_compile import CompileSpec, Form, Precision
 from build_tools.recipe_training import StudentSpec, TrainingSpec
 from build_tools.workspace import Stage, Workspace
 from edge_runtime import __version__
@@ -32,7 +32,7 @@ class Encoder:
     """A student and one compiled form of it.
 
     Attributes:
-        id: the recipe's, or with the engine behind it where that is not the first.
+        id: the recipe's, or with the engine or precision behind it where that is not the first.
         path: a file, or the directory of a static encoder.
         lengths: as in `edge_runtime.encoder_spec.EncoderSpec`.
     """
@@ -43,6 +43,7 @@ class Encoder:
     distilled: Distilled
     path: Path
     lengths: tuple[int, ...] = ()
+    precision: Precision = "int8"
 
     @property
     def max_tokens(self) -> int:
@@ -73,8 +74,8 @@ def make_encoders(
         path = _compile(distilled.student, form, stage, workspace)
         files = path.iterdir() if path.is_dir() else [path]
         size = sum(file.stat().st_size for file in files)
-        progress.say(f"compiled   {size / 1e6:.1f} MB of int8 {_SHOWN[form.kind]}")
-        made.append(Encoder(form.id, form.kind, spec, distilled, path, form.lengths))
+        progress.say(f"compiled   {size / 1e6:.1f} MB of {form.precision} {_SHOWN[form.kind]}")
+        made.append(Encoder(form.id, form.kind, spec, distilled, path, form.lengths, form.precision))
     return made
 
 
@@ -108,13 +109,14 @@ def _described(spec: StudentSpec) -> str:
 def _compile(module: Student | StaticStudent, form: Form, student: Stage, workspace: Workspace) -> Path:
     """A file, or the directory of a static encoder."""
     writers = tuple(version(name) for name in WRITERS[form.kind])
-    stage = workspace.stage(form.kind, __version__, student.key, form.lengths, writers)
+    name = form.kind if form.precision == "int8" else form.precision
+    stage = workspace.stage(name, __version__, student.key, form.lengths, writers)
     path = stage.directory / "encoder"
     if not stage.done:
         if isinstance(module, StaticStudent):
             compile_static(module, path)
         elif form.kind == "onnx":
-            compile_onnx(module, path)
+            compile_onnx(module, path, precision=form.precision)
         else:
             compile_tflite(module, path, form.lengths)
         stage.finish()

@@ -11,8 +11,10 @@ from build_tools.errors import GateError
 from build_tools.gates import Gate
 from build_tools.quality import Parity, QualityCard, Row
 from build_tools.recipe import GatesSpec
+from build_tools.recipe_compile import Form
 
 SPEC = GatesSpec(cosine_mean=0.99, cosine_min=0.95, index_recall=0.98)
+FORM = Form("e", "onnx")
 SHIPPED = Row("e, int8, index", 0.6, 0.7, 0.8, 0.5, retention=0.97)
 
 
@@ -24,10 +26,15 @@ def card(
 
 
 def found(
-    spec: GatesSpec, measured: QualityCard, *, size: int = 1000, ratios: dict[str, float] | None = None
+    spec: GatesSpec,
+    measured: QualityCard,
+    *,
+    size: int = 1000,
+    ratios: dict[str, float] | None = None,
+    form: Form = FORM,
 ) -> tuple[Gate, ...]:
     """The gates of one encoder."""
-    return gates.gates(spec, measured, ["e"], size=size, latency_ratios=ratios or {})
+    return gates.gates(spec, measured, [form], size=size, latency_ratios=ratios or {})
 
 
 def test_gates_that_a_recipe_does_not_set_are_not_asked() -> None:
@@ -35,9 +42,18 @@ def test_gates_that_a_recipe_does_not_set_are_not_asked() -> None:
     assert [gate.name for gate in found(SPEC, card())] == ["e cosine_mean", "e cosine_min", "index_recall"]
 
 
+def test_blockwise_precision_has_a_gate_of_its_own() -> None:
+    """It exists to be nearer to PyTorch than int8 is."""
+    mean, least, _ = found(SPEC, card(mean=0.9985), form=Form("e", "onnx", precision="blockwise"))
+    assert mean.line() == "e cosine_mean: 0.9985, gate at least 0.9990"
+    assert (mean.passed, least.bound) == (False, SPEC.cosine_min)
+
+
 def test_figures_at_the_gates_pass() -> None:
     """A bound is within."""
-    spec = GatesSpec(0.99, 0.95, 0.98, retention=0.97, ndcg_10=0.6, bytes=1000, latency_ratio=0.5)
+    spec = GatesSpec(
+        0.99, 0.95, index_recall=0.98, retention=0.97, ndcg_10=0.6, bytes=1000, latency_ratio=0.5
+    )
     every = found(spec, card(), ratios={"e": 0.5})
     assert [gate.name for gate in every[3:]] == [
         "e retention",
@@ -111,5 +127,7 @@ def test_every_encoder_is_asked() -> None:
     """In the order of the recipe."""
     rows = (SHIPPED, Row("f, int8, index", 0.2, 0.7, 0.8, 0.5, retention=0.4))
     measured = QualityCard("labels", 1, rows, (), 1.0)
-    asked = gates.gates(GatesSpec(ndcg_10=0.5), measured, ["e", "f"], size=1, latency_ratios={})
+    asked = gates.gates(
+        GatesSpec(ndcg_10=0.5), measured, [FORM, Form("f", "onnx")], size=1, latency_ratios={}
+    )
     assert [(gate.name, gate.passed) for gate in asked[1:]] == [("e ndcg_10", True), ("f ndcg_10", False)]

@@ -14,8 +14,9 @@ from transformers import BertConfig, BertModel, BertTokenizerFast
 import edge_runtime
 from build_tools import balance, quality, recipe_yaml
 from build_tools.build import build
-from build_tools.errors import DataError, GateError
+from build_tools.errors import BuildError, DataError, GateError
 from build_tools.progress import Progress
+from edge_runtime import cpu
 from edge_runtime import manifest as manifests
 from edge_runtime.manifest import Manifest
 
@@ -44,6 +45,29 @@ def first_hit(bundle: Path, encoder: str) -> str:
     """What the bundle answers with one of its encoders."""
     with edge_runtime.open(bundle, encoder=encoder) as retriever:
         return retriever.search("yeast dough oven", mode="dense")[0].key
+
+
+@pytest.mark.skipif(cpu.unmet(("dot_product",)) is not None, reason="this processor cannot run what is built")
+def test_blockwise_precision_beside_int8(make: Make) -> None:
+    """The encoder twice, the second nearer to PyTorch and marked with what it requires."""
+    bundle = make(ONE, "compile.precisions=[int8, blockwise]")
+    int8, blockwise = manifest_of(bundle).encoders
+    assert (int8.id, int8.requires) == ("layers2", ())
+    assert (blockwise.id, blockwise.requires) == ("layers2-blockwise", ("dot_product",))
+    assert blockwise.path == "encoders/layers2-blockwise.onnx"
+    first, second = quality.read(bundle).parity
+    assert (second.encoder, second.cosine_mean > 0.999) == ("layers2-blockwise", True)
+    assert (first.encoder, first.cosine_mean > 0.99) == ("layers2", True)
+    assert first_hit(bundle, "layers2-blockwise") == first_hit(bundle, "layers2")
+
+
+def test_blockwise_precision_on_a_processor_that_cannot_run_it(
+    make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Before anything is trained, for it could not be measured."""
+    monkeypatch.setattr(cpu, "describe", lambda: cpu.Cpu("Cortex-A72", ("asimd",), 4))
+    with pytest.raises(BuildError, match=r"^compile\.precisions: blockwise needs a processor with int8 dot"):
+        make("compile.precisions=[blockwise]")
 
 
 @pytest.mark.parametrize("method", ["pca", "prefix"])

@@ -35,6 +35,20 @@ def test_forms_of_an_encoder() -> None:
     assert both.forms(StudentSpec(id="t", kind="static")) == (Form("t", "static"),)
 
 
+def test_forms_in_two_precisions() -> None:
+    """The first form keeps the id, whatever it is; the others have engine or precision behind it."""
+    student = StudentSpec(id="a", max_tokens=48)
+    blockwise = Form("a", "onnx", precision="blockwise")
+    assert CompileSpec(precisions=("blockwise",)).forms(student) == (blockwise,)
+    assert CompileSpec(precisions=("blockwise", "int8")).forms(student) == (blockwise, Form("a-onnx", "onnx"))
+    three = CompileSpec(engines=("onnx", "tflite"), precisions=("int8", "blockwise")).forms(student)
+    assert three == (
+        Form("a", "onnx"),
+        Form("a-blockwise", "onnx", precision="blockwise"),
+        Form("a-tflite", "tflite", (16, 48)),
+    )
+
+
 def test_name_and_corpus_are_enough() -> None:
     """All else has a default, and the defaults are a valid recipe."""
     recipe = schema.decode(Recipe, dict(MINIMAL))
@@ -176,6 +190,10 @@ def test_delimiters_are_one_character_that_can_separate(delimiter: str) -> None:
         ({"compile": {"engines": []}}, "compile.engines"),
         ({"compile": {"engines": ["onnx", "onnx"]}}, "compile.engines"),
         ({"compile": {"engines": ["coreml"]}}, "compile.engines.0"),
+        ({"compile": {"precisions": []}}, "compile.precisions"),
+        ({"compile": {"precisions": ["int8", "int8"]}}, "compile.precisions"),
+        ({"compile": {"precisions": ["int4"]}}, "compile.precisions.0"),
+        ({"compile": {"engines": ["tflite"], "precisions": ["blockwise"]}}, "compile.precisions"),
         ({"compile": {"lengths": []}}, "compile.lengths"),
         ({"compile": {"lengths": [0, 16]}}, "compile.lengths"),
         ({"compile": {"lengths": [48, 16]}}, "compile.lengths"),

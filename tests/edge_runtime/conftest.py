@@ -115,3 +115,14 @@ def static_bundle(bundle: Path, tmp_path_factory: pytest.TempPathFactory) -> Pat
     copy = Path(shutil.copytree(bundle, tmp_path_factory.mktemp("static") / "bundle"))
     _add_static(copy, first=True)
     return copy
+
+
+@pytest.fixture
+def demanding(ladder: Path, tmp_path: Path) -> Path:
+    """A copy of `ladder` whose first encoder asks for a processor with int8 dot product."""
+    copy = Path(shutil.copytree(ladder, tmp_path / "demanding"))
+    manifest = manifests.read(copy / manifests.FILENAME)
+    first = replace(manifest.encoders[0], requires=("dot_product",))
+    changed = replace(manifest, encoders=(first, *manifest.encoders[1:]))
+    (copy / manifests.FILENAME).write_bytes(manifests.dump(changed))
+    return copy

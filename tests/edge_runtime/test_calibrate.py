@@ -99,6 +99,17 @@ def test_progress(ladder: Path, home: Path) -> None:
     assert told == [("measuring layers2", 0, 2), ("measuring static", 1, 2)]
 
 
+def test_a_rung_that_requires_another_processor_is_skipped(
+    demanding: Path, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With the reason."""
+    monkeypatch.setattr(cpu, "describe", lambda root=None: cpu.Cpu("Cortex-A72", ("asimd",), 4))
+    outcome = quick(demanding)
+    assert [rung.id for rung in outcome.calibration.rungs] == ["static"]
+    assert [skipped.id for skipped in outcome.skipped] == ["layers2"]
+    assert outcome.skipped[0].reason.endswith("and this system has asimd")
+
+
 def fake_engine(folder: Path, monkeypatch: pytest.MonkeyPatch, code: str) -> None:
     """An onnxruntime that new processes find before the real one."""
     (folder / "fake/onnxruntime").mkdir(parents=True)

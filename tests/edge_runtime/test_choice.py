@@ -15,7 +15,7 @@ from edge_runtime import choice, cpu, encoders, state
 from edge_runtime import manifest as manifests
 from edge_runtime.bundle import digest
 from edge_runtime.choice import Choice
-from edge_runtime.errors import QueryError
+from edge_runtime.errors import EngineError, QueryError
 from edge_runtime.state import Calibration, Rung
 from edge_runtime.version import __version__
 
@@ -153,6 +153,28 @@ def test_an_engine_that_is_gone_does_not_keep_it_from_opening(
     monkeypatch.setitem(sys.modules, "onnxruntime", None)
     assert automatic(static_bundle).reason.endswith(f"engine was '{rung.engine}', is nothing")
     assert opened(static_bundle) == "static"
+
+
+def test_a_processor_that_lacks_what_an_encoder_requires(
+    demanding: Path, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Passed over where nobody names it, refused with one clear error where somebody does."""
+    monkeypatch.setattr(cpu, "describe", lambda: cpu.Cpu("Cortex-A76", ("asimd", "asimddp"), 4))
+    assert opened(demanding) == "layers2"
+    spec = manifests.read(demanding / manifests.FILENAME).encoder("layers2")
+    rung = Rung("layers2", str(encoders.engine(spec)), 1.0, 2.0)
+    calibration = Calibration(digest(demanding), "layers2", 10.0, (rung,), "now", "Cortex-A76", __version__)
+    state.record("tiny", calibration)
+    assert automatic(demanding).calibration == calibration
+    monkeypatch.setattr(cpu, "describe", lambda: cpu.Cpu("Cortex-A76", ("asimd",), 4))
+    found = automatic(demanding)
+    assert found.encoder == opened(demanding) == "static"
+    start = "the bundle's first that can run here; the calibration of now is not used: encoder layers2 needs"
+    assert found.reason.startswith(start)
+    with pytest.raises(
+        EngineError, match=r"^encoder layers2 needs a processor with int8 dot product .*int8$"
+    ):
+        edge_runtime.open(demanding, encoder="layers2")
 
 
 def test_a_bundle_without_a_manifest_is_no_concern_of_the_choice(ladder: Path, calibrated: Path) -> None:

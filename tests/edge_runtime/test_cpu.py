@@ -46,6 +46,24 @@ def test_a_system_that_does_not_tell(tmp_path: Path) -> None:
     assert cpu.describe(tmp_path) == Cpu(None, (), None)
 
 
+@pytest.mark.parametrize("feature", cpu.DOT_PRODUCT)
+def test_dot_product(feature: str) -> None:
+    """Any of the ways to have it, as kernels spell them."""
+    assert feature in cpu.FEATURES
+    assert cpu.has_dot_product(("asimd", feature))
+    assert cpu.unmet(("dot_product",), (feature,)) is None
+
+
+def test_what_a_processor_lacks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """In words; a processor of which nothing is known counts as one without, and nothing is always there."""
+    needs = "needs a processor with int8 dot product (asimddp, avx_vnni, avx512_vnni), and this system "
+    assert cpu.unmet(("dot_product",), ("sse4_1", "avx2")) == needs + "has sse4_1, avx2"
+    assert cpu.unmet(("dot_product",), ()) == needs + "tells of none (/proc/cpuinfo)"
+    assert cpu.unmet((), ()) is None
+    monkeypatch.setattr(cpu, "describe", lambda: Cpu("Cortex-A72", ("asimd",), 4))
+    assert cpu.unmet(("dot_product",)) == needs + "has asimd"
+
+
 def test_this_machine_says_the_same_twice() -> None:
     """A calibration would not hold otherwise."""
     assert cpu.describe() == cpu.describe()

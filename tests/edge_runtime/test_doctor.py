@@ -84,11 +84,27 @@ def test_engines(manifest: Manifest, monkeypatch: pytest.MonkeyPatch) -> None:
         return None if spec.kind == "tflite" else "engine 1.0"
 
     monkeypatch.setattr(encoders, "engine", engine)
-    expected = "its engine is not installed: pip install 'edge-runtime[tflite]'"
+    expected = "has no engine here: pip install 'edge-runtime[tflite]'"
     assert told("warning", "encoder layers2-tflite", manifest) == expected
     monkeypatch.setattr(encoders, "engine", lambda _: None)
     single = replace(manifest, encoders=manifest.encoders[:1])
     assert told("problem", "encoder layers2", single).endswith("'edge-runtime[onnx]'")
+
+
+def test_a_processor_that_lacks_what_an_encoder_requires(manifest: Manifest) -> None:
+    """That of the device, not of the machine that looks; memory is counted for the encoder that will open."""
+    first = replace(manifest.encoders[0], requires=("dot_product",))
+    demanding = replace(manifest, encoders=(first, *manifest.encoders[1:]))
+    assert {each.level for each in doctor.examine(PI, COOL, demanding)} == {"good"}
+    found = doctor.examine(replace(PI, features=("asimd",)), COOL, demanding)
+    texts = {each.about: (each.level, each.text) for each in found}
+    level, text = texts["encoder layers2"]
+    assert level == "warning"
+    assert text.startswith("needs a processor with int8 dot product")
+    assert texts["memory"][1].startswith("45 MB for the process")
+    single = replace(manifest, encoders=(first,))
+    found = doctor.examine(replace(PI, features=()), COOL, single)
+    assert [each.about for each in found if each.level == "problem"] == ["encoder layers2"]
 
 
 def test_versions_that_crash(manifest: Manifest) -> None:

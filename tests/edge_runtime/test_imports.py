@@ -155,3 +155,22 @@ def test_every_public_name_is_documented() -> None:
         for member, value in members:
             if callable(value) and not member.startswith("_"):
                 assert value.__doc__, f"{name}.{member}"
+
+
+def test_opening_by_sizes_loads_no_more_than_it_needs(bundle: Path) -> None:
+    """No OpenSSL for hashes, and nothing that only usearch's downloads would need."""
+    code = (
+        "import json, sys, edge_runtime\n"
+        "with edge_runtime.open(sys.argv[1], verify='size') as retriever: retriever.search('yeast')\n"
+        "print(json.dumps(list(sys.modules)))"
+    )
+    unneeded = {
+        "hashlib",
+        "tempfile",
+        "shutil",
+        "urllib.error",
+        "importlib.metadata",
+        "subprocess",
+        "argparse",
+    }
+    assert not set(run(code, str(bundle))) & unneeded

@@ -133,6 +133,11 @@ BROKEN: list[tuple[Change, str]] = [
     (put("encoders.0", "kind", "coreml"), "encoders.0.kind: expected one of onnx, tflite, static"),
     (put("encoders.0", "kind", "tflite"), "encoders.0.lengths: expected rising numbers from 1; found none"),
     (put("encoders.0", "lengths", [16]), "encoders.0.lengths: only for tflite, and this is onnx"),
+    (
+        put("encoders.0", "requires", ["sme"]),
+        "encoders.0.requires.0: expected one of dot_product; found 'sme'",
+    ),
+    (put("encoders.0", "requires", "dot_product"), "encoders.0.requires: expected a list"),
     (put("encoders.0", "id", "a/b"), "encoders.0.id: expected lower-case"),
     (put("encoders.0", "id", "auto"), "encoders.0.id: expected another name; 'auto' means the calibrated"),
     (put("encoders.0", "layers", -1), "encoders.0.layers: expected 0 or more; found -1"),

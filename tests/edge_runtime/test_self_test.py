@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from ai_edge_litert import schema_py_generated as schema
 
-from edge_runtime import encoders, process, self_test
+from edge_runtime import cpu, encoders, process, self_test
 from edge_runtime import manifest as manifests
 from edge_runtime.bundle import sha256
 from edge_runtime.errors import BundleError, EngineError, Error, SelfTestError
@@ -53,7 +53,7 @@ def test_every_encoder_gives_what_it_gave(two_engines: Path) -> None:
     assert [each.encoder for each in outcome.replays] == ["layers2", "layers2-tflite", "static"]
     assert {each.queries for each in outcome.replays} == {4}
     assert all(each.cosine > 0.9999 for each in outcome.replays)
-    assert outcome.skipped == ()
+    assert outcome.skipped == {}
 
 
 def test_garbage_from_a_sound_file(two_engines: Path, tmp_path: Path) -> None:
@@ -142,10 +142,20 @@ def test_an_engine_that_crashes(bundle_copy: Path, monkeypatch: pytest.MonkeyPat
         self_test.replay(bundle_copy)
 
 
+def test_a_processor_that_lacks_what_an_encoder_requires(
+    demanding: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Passed over, with the reason; the others are replayed."""
+    monkeypatch.setattr(cpu, "describe", lambda: cpu.Cpu("Cortex-A72", ("asimd",), 4))
+    monkeypatch.setattr(self_test, "_in_new_process", lambda _, encoder: encoder)
+    outcome = self_test.replay(demanding)
+    assert [str(replayed) for replayed in outcome.replays] == ["static"]
+    assert outcome.skipped["layers2"].endswith("and this system has asimd")
+
+
 def test_no_engine_at_all(bundle_copy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing was tested, which is not the same as sound."""
     monkeypatch.setattr(encoders, "engine", lambda _: None)
-    with pytest.raises(
-        EngineError, match=r"no engine for its encoders \(.*onnx.*\); install edge-runtime\[onnx\]"
-    ):
+    problem = r"no encoder can run on this device:\n  layers2 has no engine here: .*edge-runtime\[onnx\]"
+    with pytest.raises(EngineError, match=problem):
         self_test.replay(bundle_copy)
