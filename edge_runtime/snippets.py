@@ -96,7 +96,8 @@ class _Search:
         limit = start + self.max_chars
         if limit >= self.ends[-1]:
             return self.ends[-1]
-        end = self.ends[bisect_right(self.ends, limit) - 1]
+        sentences = bisect_right(self.ends, limit)
+        end = self.ends[sentences - 1] if sentences else start
         if end - start <= self.max_chars // 2:
             spaces = list(_SPACE.finditer(self.text, start, limit + 1))
             end = spaces[-1].start() if spaces else self._between_letters(start, limit)
