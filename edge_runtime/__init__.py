@@ -30,12 +30,17 @@ from edge_runtime.version import __version__
 
 if TYPE_CHECKING:
     from edge_runtime.candidates import Evidence
-    from edge_runtime.retriever import Hit, Info, Retriever
+    from edge_runtime.duplicates import Duplicate, Passage
+    from edge_runtime.hits import Hit
+    from edge_runtime.info import Info
+    from edge_runtime.retriever import Retriever
+    from edge_runtime.snippets import Snippet
 
 __all__ = [
     "BundleError",
     "ClosedError",
     "CompatibilityError",
+    "Duplicate",
     "EngineError",
     "Error",
     "Evidence",
@@ -43,19 +48,24 @@ __all__ = [
     "Info",
     "IntegrityError",
     "ManifestError",
+    "Passage",
     "QueryError",
     "Retriever",
     "SelfTestError",
+    "Snippet",
     "StateError",
     "__version__",
     "open",
 ]
 
 _LAZY = {
+    "Duplicate": "edge_runtime.duplicates",
     "Evidence": "edge_runtime.candidates",
-    "Hit": "edge_runtime.retriever",
-    "Info": "edge_runtime.retriever",
+    "Hit": "edge_runtime.hits",
+    "Info": "edge_runtime.info",
+    "Passage": "edge_runtime.duplicates",
     "Retriever": "edge_runtime.retriever",
+    "Snippet": "edge_runtime.snippets",
 }
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Sequence
+from numbers import Real
 
 from edge_runtime.errors import QueryError
 from edge_runtime.schema import shown
@@ -36,16 +37,36 @@ def texts(values: Sequence[str]) -> Sequence[str]:
     return values
 
 
-def clean(query: str) -> str:
+def fraction(value: float, name: str) -> float:
+    """`value` as a float above 0 and up to 1; NumPy's numbers count, True does not.
+
+    Raises:
+        QueryError: it is none. `name` is the argument's.
+    """
+    if isinstance(value, bool) or not isinstance(value, Real) or not 0 < value <= 1:
+        raise QueryError(f"{name}: expected a number above 0 and up to 1; found {shown(value)}")
+    return float(value)
+
+
+def text(value: str, name: str) -> str:
+    """`value`, which must be text.
+
+    Raises:
+        QueryError: it is none. `name` is the argument's.
+    """
+    if not isinstance(value, str):
+        raise QueryError(f"{name}: expected text; found {type(value).__name__}")
+    return value
+
+
+def clean(query: str, name: str = "query") -> str:
     """The query as valid Unicode without blanks around it; lone surrogates, which no UTF-8 library takes,
     become question marks.
 
     Raises:
-        QueryError: not text, or blank.
+        QueryError: not text, or blank. `name` is the argument's.
     """
-    if not isinstance(query, str):
-        raise QueryError(f"query: expected text; found {type(query).__name__}")
-    text = query.strip()
-    if not text:
-        raise QueryError("query: expected some text; found none")
-    return text.encode("utf-8", "replace").decode("utf-8")
+    stripped = text(query, name).strip()
+    if not stripped:
+        raise QueryError(f"{name}: expected some text; found none")
+    return stripped.encode("utf-8", "replace").decode("utf-8")

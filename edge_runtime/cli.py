@@ -5,27 +5,19 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import io
-import json
 import os
-import re
 import sys
-import textwrap
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import edge_runtime
-from edge_runtime import schema
+from edge_runtime import schema, search_commands
 from edge_runtime.bench import options as bench_options
 from edge_runtime.errors import Error
-
-if TYPE_CHECKING:
-    from edge_runtime.retriever import Hit
+from edge_runtime.terminal import printable, to_json
 
 FAILED, INTERRUPTED = 1, 130
-
-# What a document or a query could steer the terminal with, and what cannot be printed at all.
-_UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -80,7 +72,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_info(commands)
     _add_verify(commands)
     _add_doctor(commands)
-    _add_search(commands)
+    search_commands.add(commands)
     _add_bench(commands)
     _add_calibrate(commands)
     return parser
@@ -104,30 +96,6 @@ def _add_doctor(commands: Any) -> None:
     parser.add_argument("bundle", nargs="?", metavar="BUNDLE", help="look at what this bundle will need, too")
     parser.add_argument("--json", action="store_true", help="print JSON")
     parser.set_defaults(run=_doctor)
-
-
-def _add_search(commands: Any) -> None:
-    parser = commands.add_parser("search", help="answer a question, or one a line from standard input")
-    _add_common(parser)
-    parser.add_argument("query", nargs="*", metavar="QUERY", help="the question; its words may be unquoted")
-    parser.add_argument("-k", type=int, default=5, metavar="K", help="how many documents (default: 5)")
-    parser.add_argument(
-        "--mode", choices=bench_options.MODES, default="hybrid", help="how to search (default: hybrid)"
-    )
-    parser.add_argument(
-        "--where", metavar="JSON", help="""only documents with such metadata: '{"year": {"gte": 2020}}'"""
-    )
-    parser.add_argument("--encoder", metavar="ID", help=bench_options.ENCODER_HELP)
-    parser.add_argument(
-        "--threads", type=int, default=1, metavar="N", help="engine threads a query (default: 1)"
-    )
-    parser.add_argument(
-        "--verify",
-        choices=("full", "size"),
-        default="full",
-        help="hash every file first, or trust an earlier verify and compare sizes (default: full)",
-    )
-    parser.set_defaults(run=_search)
 
 
 def _add_bench(commands: Any) -> None:
@@ -176,10 +144,10 @@ def _info(options: argparse.Namespace) -> None:
     chosen = choice.automatic(manifest, Path(options.bundle))
     if options.json:
         auto = {"encoder": chosen.encoder, "calibrated": bool(chosen.calibration), "reason": chosen.reason}
-        print(_to_json({"auto": auto, **schema.encode_fields(manifest)}))
+        print(to_json({"auto": auto, **schema.encode_fields(manifest)}))
         return
     for name, value in facts.of(manifest, chosen):
-        print(f"{name:<10} {_printable(value)}")
+        print(f"{name:<10} {printable(value)}")
 
 
 def _verify(options: argparse.Namespace) -> None:
@@ -195,7 +163,7 @@ def _verify(options: argparse.Namespace) -> None:
     if options.json:
         facts = {"name": manifest.name, "version": manifest.version, "files": files, "bytes": total}
         tested = {} if outcome is None else {"golden": dataclasses.asdict(outcome)}
-        print(_to_json(facts | tested))
+        print(to_json(facts | tested))
         return
     print(f"{manifest.name} {manifest.version}: {files} files, {total / 1e6:.1f} MB, as built")
     for each in outcome.replays if outcome else ():
@@ -212,45 +180,22 @@ def _doctor(options: argparse.Namespace) -> None:
     manifest = read_manifest(options.bundle) if options.bundle else None
     findings = doctor.examine(device.describe(), device.condition(), manifest)
     if options.json:
-        print(_to_json({"findings": [dataclasses.asdict(finding) for finding in findings]}))
+        print(to_json({"findings": [dataclasses.asdict(finding) for finding in findings]}))
     else:
         for finding in findings:
-            print(_printable(f"{finding.level:<8} {finding.about}: {finding.text}"))
+            print(printable(f"{finding.level:<8} {finding.about}: {finding.text}"))
     problems = sum(finding.level == "problem" for finding in findings)
     if problems:
         raise Error(f"{problems} of {len(findings)} findings are problems; see above")
 
 
-def _search(options: argparse.Namespace) -> None:
-    from edge_runtime import filters
-
-    where = None if options.where is None else filters.from_json(options.where)
-    queries = [" ".join(options.query)] if options.query else _lines(sys.stdin)
-    opened = edge_runtime.open(
-        options.bundle, encoder=options.encoder, threads=options.threads, verify=options.verify
-    )
-    with opened as retriever:
-        for query in queries:
-            hits = retriever.search(query, k=options.k, mode=options.mode, where=where)
-            if options.json:
-                print(
-                    _to_json({"query": query, "hits": [dataclasses.asdict(hit) for hit in hits]}), flush=True
-                )
-            else:
-                print(_render(query, hits), flush=True)
-
-
-def _lines(file: Iterable[str]) -> Iterator[str]:
-    return (stripped for line in file if (stripped := line.strip()))
-
-
 def _bench(options: argparse.Namespace) -> None:
+    from edge_runtime.bench import report as reports
     from edge_runtime.bench.latency import run_from
-    from edge_runtime.bench.report import to_json
     from edge_runtime.bench.table import table
 
     report = run_from(options)
-    print(to_json(report) if options.json else table(report))
+    print(reports.to_json(report) if options.json else table(report))
 
 
 def _calibrate(options: argparse.Namespace) -> None:
@@ -265,31 +210,15 @@ def _calibrate(options: argparse.Namespace) -> None:
         progress=_tell,
     )
     if options.json:
-        print(_to_json(schema.encode(outcome)))
+        print(to_json(schema.encode(outcome)))
     else:
-        print("\n".join(_printable(line) for line in table(outcome).splitlines()))
+        print("\n".join(printable(line) for line in table(outcome).splitlines()))
 
 
 def _tell(doing: str, done: int, total: int) -> None:
     """To whoever waits at a terminal; minutes may pass on a small board."""
     if sys.stderr.isatty():
         print(f"{doing} ({done + 1} of {total})", file=sys.stderr)
-
-
-def _render(query: str, hits: Sequence[Hit]) -> str:
-    lines = [f"? {_printable(query)}"]
-    for rank, hit in enumerate(hits, start=1):
-        lines.append(f"{rank:3d}. {_printable(hit.title or hit.key)}")
-        lines.append("     " + _printable(textwrap.shorten(hit.text, 160, placeholder=" …")))
-    return "\n".join(lines if hits else [*lines, "     nothing found"]) + "\n"
-
-
-def _printable(text: str) -> str:
-    return _UNPRINTABLE.sub("\ufffd", text)
-
-
-def _to_json(value: object) -> str:
-    return json.dumps(value, ensure_ascii=False)
 
 
 if __name__ == "__main__":

@@ -79,24 +79,47 @@ class DenseIndex:
         index.expansion_search = min(spec.expansion, spec.count)
         return cls(index, usearch.search, view, spec, source)
 
-    def search(self, vector: NDArray[np.float32], count: int, *, allowed: Allowed | None = None) -> Ranking:
+    def search(
+        self, vector: NDArray[np.float32] | NDArray[np.int8], count: int, *, allowed: Allowed | None = None
+    ) -> Ranking:
         """The `count` nearest passages by cosine, fewer only when there are fewer (or fewer are allowed).
 
         Args:
-            vector: float32 (ndim,), of unit length.
+            vector: float32 (ndim,), of unit length; or int8, as `vectors` gives it.
             allowed: the only passages to answer with; None allows all.
 
         Raises:
             BundleError: a key of the index is no row of the bundle.
             ClosedError: the index has been closed.
         """
-        query = quantize(vector, self._spec.scale)
+        stored = vector.dtype == np.int8
+        query = vector.astype(np.int8) if stored else quantize(vector.astype(np.float32), self._spec.scale)
         with self._lock:
-            if self._index is None:
-                raise ClosedError("the dense index has been closed; open the bundle again")
+            self._require_open()
             if allowed is None or allowed.passages == self._spec.count:
                 return self._nearest(query, min(count, self._spec.count))
             return self._nearest_allowed(query, min(count, allowed.passages), allowed)
+
+    def vectors(self, rows: NDArray[np.int64]) -> NDArray[np.int8]:
+        """A copy of the vectors of these rows, int8 (rows, ndim), at the manifest's scale.
+
+        Raises:
+            BundleError: the index has no vector of a row.
+            ClosedError: the index has been closed.
+        """
+        with self._lock:
+            self._require_open()
+            return self._gathered(rows)
+
+    def _require_open(self) -> None:
+        if self._index is None:
+            raise ClosedError("the dense index has been closed; open the bundle again")
+
+    def _gathered(self, rows: NDArray[np.int64]) -> NDArray[np.int8]:
+        try:
+            return self._stored().rows(rows)
+        except KeyError as error:
+            raise BundleError(f"{self._source}: has {error.args[0]}; rebuild the bundle") from None
 
     def _nearest(self, query: NDArray[np.int8], count: int) -> Ranking:
         exact = self._spec.search == "exact"
@@ -136,15 +159,10 @@ class DenseIndex:
 
     def _scan(self, query: NDArray[np.int8], count: int, rows: NDArray[np.int64]) -> Ranking:
         """The nearest of these rows, by comparing each, a block at a time."""
-        stored = self._stored()
         found, scores = [], []
         for start in range(0, len(rows), _BLOCK):
             some = rows[start : start + _BLOCK]
-            try:
-                vectors = stored.rows(some)
-            except KeyError as error:
-                raise BundleError(f"{self._source}: has {error.args[0]}; rebuild the bundle") from None
-            matches = self._compare(vectors, query, min(count, len(some)), exact=True, threads=1)
+            matches = self._compare(self._gathered(some), query, min(count, len(some)), exact=True, threads=1)
             found.append(some[matches.keys])
             scores.append(1 - matches.distances)
         joined = np.concatenate(scores)

@@ -43,6 +43,8 @@ FROM passages JOIN documents ON documents.id = passages.document
 WHERE passages.row IN ({marks})
 """
 
+_ID = "SELECT id FROM documents WHERE key = ?"
+
 _FETCH_AT_ONCE = 500  # SQLite before 3.32 takes 999 parameters
 
 # Filters whose passages are remembered: at most so many, and so many bytes of one a passage.
@@ -102,6 +104,21 @@ class Documents:
     def owners(self, rows: NDArray[np.int64]) -> NDArray[np.int32]:
         """The document number of each row, shape as given."""
         return self._owners[rows]
+
+    def rows(self, key: str) -> NDArray[np.int64]:
+        """The passages of the document with this key, int64 (n,), rising; none where there is no such.
+
+        Raises:
+            BundleError: SQLite cannot read the file.
+        """
+        try:
+            with self._lock:
+                found = self._connection.execute(_ID, (key,)).fetchone()
+        except UnicodeEncodeError:  # half a surrogate pair, which no key of the file can have
+            found = None
+        except sqlite3.Error as error:
+            raise BundleError(_unreadable(self._source, error)) from None
+        return np.flatnonzero(self._owners == found[0]) if found else np.empty(0, np.int64)
 
     def allowed(self, tree: Filter) -> Allowed:
         """The passages of the documents that a filter allows. The last few answers are remembered.

@@ -5,75 +5,39 @@ The one path that the API, the command line and the benchmark all take.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
-from typing import Any, Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_runtime import arguments, candidates, encoders, filters, fusion
+from edge_runtime import arguments, candidates, encoders, filters, fusion, grouping, info
 from edge_runtime.allowed import Allowed
 from edge_runtime.bundle import Bundle
-from edge_runtime.candidates import Candidate, Evidence, Grouped
+from edge_runtime.candidates import Candidate, Grouped
 from edge_runtime.dense import DenseIndex
 from edge_runtime.documents import Documents
 from edge_runtime.encoders import Encoder
 from edge_runtime.errors import QueryError
 from edge_runtime.gate import Gate
-from edge_runtime.lexical import LexicalIndex, WordScores
+from edge_runtime.hits import Hit, hits
+from edge_runtime.info import Info
+from edge_runtime.lexical import MAX_QUERY_CHARS, LexicalIndex, WordScores
 from edge_runtime.manifest import EncoderSpec
 from edge_runtime.ranking import Ranking
 from edge_runtime.schema import shown
 from edge_runtime.tokenizer import Tokenizer
+
+if TYPE_CHECKING:
+    from edge_runtime.duplicates import Duplicate
+    from edge_runtime.snippets import Snippet
 
 Mode = Literal["hybrid", "dense", "lexical"]
 Where = Mapping[str, Any]
 Lap = Callable[[str], object]
 
 _MAX_THREADS = 256  # the engine starts as many as it is told to
-
-
-@dataclass(frozen=True, slots=True)
-class Hit:
-    """A document that answers the query, shown by its best passage.
-
-    Attributes:
-        key: the document's key in its source.
-        score: higher is better; comparable within one result only. Cosine in dense mode, BM25 in lexical
-            mode, in hybrid mode the sum of what both stages add.
-        text: the passage.
-        passage: the passage's position in its document, from 0.
-        dense: rank, cosine and part of the score, where the dense index found it.
-        lexical: rank, BM25 score and part of the score, where it shares words with the query.
-    """
-
-    key: str
-    score: float
-    title: str
-    text: str
-    metadata: Mapping[str, Any]
-    passage: int
-    dense: Evidence | None
-    lexical: Evidence | None
-
-
-@dataclass(frozen=True, slots=True)
-class Info:
-    """What is open: the bundle, the encoder and the engine. `bytes` are those of the bundle's files."""
-
-    name: str
-    version: str
-    created: str
-    documents: int
-    passages: int
-    ndim: int
-    encoder: str
-    encoders: tuple[str, ...]
-    engine: str
-    search: str
-    bytes: int
 
 
 class Retriever:
@@ -155,6 +119,100 @@ class Retriever:
             vectors = [self._encoder.encode(self.tokenize(text)) for text in cleaned]
         return np.stack(vectors) if vectors else np.empty((0, self._spec.ndim), np.float32)
 
+    def similar(self, key: str, *, k: int = 10, where: Where | None = None) -> list[Hit]:
+        """The `k` documents most like the one with this key, itself left out, best first.
+
+        No encoder runs: the vectors are those of the index. A document's score is the cosine of the best pair
+        of passages, one of either; the hit shows its own. docs/search.md says what it costs.
+
+        Args:
+            where: as for `search`; the document itself need not be allowed.
+
+        Raises:
+            QueryError: no document has the key, or an argument cannot be used.
+            ClosedError: after `close`.
+        """
+        from edge_runtime import similar
+
+        tree = None if where is None else filters.parse(where)
+        arguments.text(key, "key")
+        k = min(arguments.whole(k, "k"), self._bundle.manifest.documents.documents)
+        with self._gate.passage():
+            rows = self._documents.rows(key)
+            if not len(rows):
+                raise QueryError(f"key: no document has the key {shown(key)}; a hit's `key` is one")
+            allowed = None if tree is None else self._documents.allowed(tree)
+            ranked = similar.nearest(
+                rows,
+                k,
+                allowed=allowed,
+                manifest=self._bundle.manifest,
+                dense=self._dense,
+                documents=self._documents,
+            )
+            return self._fetch(ranked)
+
+    def duplicates(
+        self, threshold: float = 0.95, *, progress: Callable[[int, int], object] | None = None
+    ) -> Iterator[Duplicate]:
+        """Pairs of different documents that have nearly the same passage, each pair once, as they are found.
+
+        All of them, by the int8 vectors, where the index is searched exactly; a graph may miss some. What it
+        costs is in docs/search.md. Memory does not grow with what is found; stop when you have enough.
+
+        Args:
+            threshold: least cosine of the most similar passages of a pair, above 0 and up to 1.
+            progress: called with how much is done, and of how much.
+
+        Raises:
+            QueryError: `threshold` is something else.
+            ClosedError: after `close`, also from the iterator.
+        """
+        from edge_runtime import duplicates
+
+        threshold = arguments.fraction(threshold, "threshold")
+        with self._gate.passage():
+            pass
+        return duplicates.find(
+            threshold,
+            manifest=self._bundle.manifest,
+            dense=self._dense,
+            documents=self._documents,
+            gate=self._gate,
+            progress=progress,
+        )
+
+    def pair_score(self, a: str, b: str) -> float:
+        """How alike two texts are: the cosine, -1 to 1, of their vectors by the query encoder.
+
+        That is what both would ask for. Where documents have a tower of their own, or a prompt, it is not the
+        score that one text gets as a document for the other; and both are cut where queries are.
+
+        Raises:
+            QueryError: one is not text, or blank.
+            ClosedError: after `close`.
+        """
+        one, two = self.encode([arguments.clean(a, "a"), arguments.clean(b, "b")])
+        return min(1.0, max(-1.0, float(one @ two)))
+
+    def snippet(self, source: Hit | str, query: str, *, max_chars: int = 200) -> Snippet:
+        """The part of a hit's passage, or any text, that has most of the query's words, and where they are.
+
+        Words are matched as the word index does it, stemmed and in parts. No encoder runs.
+
+        Raises:
+            QueryError: `source` is neither, or another argument cannot be used.
+            ClosedError: after `close`.
+        """
+        from edge_runtime import snippets
+
+        text = source.text if isinstance(source, Hit) else arguments.text(source, "source")
+        cleaned = arguments.clean(query)[:MAX_QUERY_CHARS]
+        max_chars = arguments.whole(max_chars, "max_chars")
+        with self._gate.passage():
+            stemmer = self._bundle.manifest.lexical.stemmer
+            return snippets.snippet(text, cleaned, max_chars=max_chars, stemmer=stemmer)
+
     def search_in_laps(
         self, query: str, *, k: int, mode: Mode, lap: Lap, where: Where | None = None
     ) -> list[Hit]:
@@ -169,9 +227,9 @@ class Retriever:
             if tree is not None:
                 allowed = self._documents.allowed(tree)
                 lap("filter")
-            hits = self._fetch(self._rank(text, k, mode, lap, allowed))
+            found = self._fetch(self._rank(text, k, mode, lap, allowed))
             lap("fetch")
-        return hits
+        return found
 
     def tokenize(self, text: str) -> list[int]:
         """The token ids that the encoder is given for a query, its prompt included."""
@@ -179,20 +237,7 @@ class Retriever:
 
     def info(self) -> Info:
         """What is open."""
-        manifest = self._bundle.manifest
-        return Info(
-            name=manifest.name,
-            version=manifest.version,
-            created=manifest.created,
-            documents=manifest.documents.documents,
-            passages=manifest.documents.passages,
-            ndim=manifest.index.ndim,
-            encoder=self._spec.id,
-            encoders=tuple(spec.id for spec in manifest.encoders),
-            engine=self._encoder.engine,
-            search=manifest.index.search,
-            bytes=sum(entry.size for entry in manifest.files),
-        )
+        return info.of(self._bundle.manifest, encoder=self._spec.id, engine=self._encoder.engine)
 
     def close(self) -> None:
         """Waits for searches under way, then frees everything. Calling it again does nothing."""
@@ -242,33 +287,11 @@ class Retriever:
     def _documents_of(
         self, search: Callable[[int], Ranking], wanted: int, allowed: Allowed | None
     ) -> Grouped:
-        """The first `wanted` documents of a passage search, asking for more passages until they are there."""
-        spec = allowed or self._bundle.manifest.documents
-        wanted = min(wanted, spec.documents)
-        count = wanted * -(-spec.passages // spec.documents)
-        while True:
-            ranking = search(count)
-            grouped = candidates.group(ranking, self._documents.owners(ranking.rows), wanted)
-            exhausted = len(ranking) < count or count >= spec.passages
-            if len(grouped.documents) == wanted or exhausted:
-                return grouped
-            count *= 4
+        among = allowed or self._bundle.manifest.documents
+        return grouping.first_documents(search, wanted, documents=self._documents, among=among)
 
     def _fetch(self, ranked: Sequence[Candidate]) -> list[Hit]:
-        records = self._documents.fetch([candidate.row for candidate in ranked])
-        return [
-            Hit(
-                key=record.key,
-                score=candidate.score,
-                title=record.title,
-                text=record.text,
-                metadata=record.metadata,
-                passage=record.ordinal,
-                dense=candidate.dense,
-                lexical=candidate.lexical,
-            )
-            for candidate, record in zip(ranked, records, strict=True)
-        ]
+        return hits(ranked, self._documents.fetch([candidate.row for candidate in ranked]))
 
 
 def _no_lap(_: str) -> None:

@@ -15,6 +15,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Iterator
+from dataclasses import dataclass
 from itertools import pairwise
 from typing import Literal
 
@@ -55,7 +56,8 @@ _UNSPACED = re.compile(
     "\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"  # han
     "]+)"
 )
-_SOFT_HYPHEN = "\u00ad"
+SOFT_HYPHEN = "\u00ad"
+"""Says where a word may be broken; no part of it."""
 
 
 def terms(text: str, stemmer: Stemmer) -> list[str]:
@@ -65,10 +67,61 @@ def terms(text: str, stemmer: Stemmer) -> list[str]:
         text: of any length and content.
         stemmer: ``"english"`` leaves out `STOP_WORDS` and stems; ``"none"`` does neither.
     """
-    found = _words(unicodedata.normalize("NFKC", text.replace(_SOFT_HYPHEN, "")))
+    found = _words(normalized(text))
     if stemmer == "none":
         return [word[:MAX_TERM_CHARS] for word in found]
     return [stem(word[:MAX_TERM_CHARS]) for word in found if word not in STOP_WORDS]
+
+
+def normalized(text: str) -> str:
+    """The text as its words are looked for: NFKC, without soft hyphens."""
+    return unicodedata.normalize("NFKC", text.replace(SOFT_HYPHEN, ""))
+
+
+def term(word: str, stemmer: Stemmer) -> str | None:
+    """The term of one case-folded word; None for one that is left out."""
+    if stemmer == "none":
+        return word[:MAX_TERM_CHARS]
+    return None if word in STOP_WORDS else stem(word[:MAX_TERM_CHARS])
+
+
+@dataclass(frozen=True, slots=True)
+class Name:
+    """A run of parts in a text, such as ``os.path`` or one plain word.
+
+    Attributes:
+        parts: start and end of each; every character is one in scripts written without spaces.
+        unspaced: in such a script, so that pairs of neighbours are words, too.
+    """
+
+    parts: tuple[tuple[int, int], ...]
+    unspaced: bool
+
+
+def names(text: str) -> Iterator[Name]:
+    """Where the names of a `normalized` text are, in order: what `terms` takes words from."""
+    for match in _NAME.finditer(text):
+        start, name = match.start(), match.group()
+        for i, piece in enumerate((name,) if name.isascii() else _UNSPACED.split(name)):
+            if i % 2:
+                yield Name(tuple((at, at + 1) for at in range(start, start + len(piece))), unspaced=True)
+            elif parts := tuple(_places(piece, start)):
+                yield Name(parts, unspaced=False)
+            start += len(piece)
+
+
+def _places(name: str, start: int) -> Iterator[tuple[int, int]]:
+    """The parts that `_parts` folds."""
+    if name.isalpha() and (name[1:].islower() or len(name) == 1):  # most words, at a fraction of the price
+        yield start, start + len(name)
+        return
+    begin = 0
+    for between in _BETWEEN_PARTS.finditer(name):
+        if between.start() > begin:
+            yield start + begin, start + between.start()
+        begin = between.end()
+    if begin < len(name):
+        yield start + begin, start + len(name)
 
 
 def _words(text: str) -> Iterator[str]:

@@ -53,3 +53,18 @@ def test_what_is_no_query(query: Any, problem: str) -> None:
     """Blank, or no text at all."""
     with pytest.raises(QueryError, match=f"^query: expected {problem}$"):
         arguments.clean(query)
+
+
+@pytest.mark.parametrize("value", [1, 1.0, 0.5, np.float32(0.5), 5e-324])
+def test_fraction(value: Any) -> None:
+    """Above 0 and up to 1, as a float."""
+    found = arguments.fraction(value, "threshold")
+    assert type(found) is float
+    assert found == value
+
+
+@pytest.mark.parametrize("value", [0, -0.1, 1.1, True, "1", None, float("nan"), 10**400])
+def test_no_fraction(value: Any) -> None:
+    """Named with what was found."""
+    with pytest.raises(QueryError, match="threshold: expected a number above 0 and up to 1; found "):
+        arguments.fraction(value, "threshold")

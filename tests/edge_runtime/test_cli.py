@@ -19,7 +19,7 @@ from typing import Any
 import pytest
 
 import edge_runtime
-from edge_runtime import cli
+from edge_runtime import cli, search_commands
 from edge_runtime.bench import options as bench_options
 from edge_runtime.manifest import EncoderCost, EncoderQuality, EncoderSpec
 from edge_runtime.retriever import Mode
@@ -146,8 +146,7 @@ def test_search_as_json_has_all_of_a_hit(bundle: Path, capsys: Output) -> None:
     assert [hit["key"] for hit in found["hits"]] == [hit.key for hit in hits]
     fields = {"key", "score", "title", "text", "metadata", "passage", "dense", "lexical"}
     assert set(found["hits"][0]) == fields
-    score = hits[0].score
-    assert found["hits"][0]["lexical"] == {"rank": 1, "score": score, "part": score}
+    assert found["hits"][0]["lexical"] == {"rank": 1, "score": hits[0].score, "part": hits[0].score}
 
 
 @pytest.mark.parametrize(
@@ -342,9 +341,8 @@ def parsers(parser: argparse.ArgumentParser) -> Iterator[argparse.ArgumentParser
 def test_every_option_has_help() -> None:
     """Of every command, and so has every command itself."""
     found = list(parsers(cli._parser()))
-    assert [parser.prog for parser in found][1:] == [
-        f"edge-runtime {name}" for name in ("info", "verify", "doctor", "search", "bench", "calibrate")
-    ]
+    names = ("info", "verify", "doctor", "search", "similar", "duplicates", "bench", "calibrate")
+    assert [parser.prog for parser in found][1:] == [f"edge-runtime {name}" for name in names]
     for parser in found:
         for action in parser._actions:
             if isinstance(action, argparse._SubParsersAction):
@@ -435,5 +433,97 @@ def test_what_is_printed_cannot_steer_the_terminal(bundle: Path, capsys: Output)
     first = capsys.readouterr().out.splitlines()[0]
     assert first == "? dough\ufffd[2J\ufffd1m\ufffd"
     hit = edge_runtime.Hit("k", 1.0, "a\x1b]0;title\x07", "b\x08\x9b", {}, 0, None, None)
-    assert "\x1b" not in cli._render("q", [hit])
-    assert cli._render("q", [hit]).splitlines()[1:3] == ["  1. a\ufffd]0;title\ufffd", "     b\ufffd\ufffd"]
+    with edge_runtime.open(bundle) as retriever:
+        shown = search_commands._marked(retriever, hit, "b")
+    assert search_commands._render("q", [hit], [shown]).splitlines()[1:3] == [
+        "  1. a\ufffd]0;title\ufffd",
+        "     b\ufffd\ufffd",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("variables", "terminal", "expected"),
+    [
+        ({}, True, True),
+        ({}, False, False),
+        ({"NO_COLOR": "1"}, True, False),
+        ({"NO_COLOR": ""}, True, True),
+        ({"TERM": "dumb"}, True, False),
+    ],
+)
+def test_words_of_the_query_are_bold_on_a_terminal(
+    bundle: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: Output,
+    variables: dict[str, str],
+    terminal: bool,
+    expected: bool,
+) -> None:
+    """And nowhere else, nor where it is not wanted."""
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    monkeypatch.setenv("TERM", "xterm")
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: terminal, raising=False)
+    run("search", str(bundle), "kneading of yeast", "-k", "1", "--mode", "lexical")
+    shown = capsys.readouterr().out
+    assert ("\x1b[1myeast\x1b[0m" in shown) == expected
+    assert ("\x1b" in shown) == expected
+
+
+def test_a_snippet_says_what_it_leaves_out(bundle: Path) -> None:
+    """Before it and behind it; on one line."""
+    text = "One is first. " * 20 + "The dough\nrises here. " + "Last is this. " * 20
+    hit = edge_runtime.Hit("k", 1.0, "", text, {}, 0, None, None)
+    with edge_runtime.open(bundle) as retriever:
+        shown = search_commands._marked(retriever, hit, "dough")
+        assert shown.startswith("… The dough rises here. Last")
+        assert shown.endswith(" …")
+        whole = dataclasses.replace(hit, text=" dough. ")
+        assert search_commands._marked(retriever, whole, "dough") == "dough."
+
+
+def test_similar(bundle: Path, capsys: Output) -> None:
+    """Titles and texts, or JSON with all of a hit; an unknown key is one error."""
+    run("similar", str(bundle), "bread-0", "-k", "2", "--where", '{"section": "garden"}')
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == "? bread-0"
+    assert re.match(r"  1\. garden ", lines[1])
+    assert len(lines) == 6
+    run("similar", str(bundle), "bread-0", "-k", "2", "--json")
+    found = json.loads(capsys.readouterr().out)
+    with edge_runtime.open(bundle) as retriever:
+        assert found == {
+            "key": "bread-0",
+            "hits": [dataclasses.asdict(hit) for hit in retriever.similar("bread-0", k=2)],
+        }
+    run("similar", str(bundle), "bread-99", status=1)
+    expected = "edge-runtime: key: no document has the key 'bread-99'; a hit's `key` is one\n"
+    assert capsys.readouterr().err == expected
+
+
+def test_duplicates(bundle: Path, capsys: Output) -> None:
+    """A block a pair, or a line of JSON; progress is for terminals."""
+    run("duplicates", str(bundle), "--threshold", "0.9")
+    captured = capsys.readouterr()
+    score, first, text, second, *_ = captured.out.splitlines()
+    assert 0.9 <= float(score) <= 1
+    assert re.fullmatch(r"  \w+ \w+ \(\w+-\d\), passage \d", first)
+    assert re.fullmatch(r"  \w+ \w+ \(\w+-\d\), passage \d", second)
+    assert text.startswith("     ")
+    assert captured.err == ""
+    run("duplicates", str(bundle), "--threshold", "0.9", "--json")
+    with edge_runtime.open(bundle) as retriever:
+        expected = [dataclasses.asdict(pair) for pair in retriever.duplicates(0.9)]
+    assert [json.loads(line) for line in capsys.readouterr().out.splitlines()] == expected
+    run("duplicates", str(bundle), "--threshold", "2", status=1)
+    assert "threshold: expected a number above 0 and up to 1; found 2.0" in capsys.readouterr().err
+
+
+def test_duplicates_on_a_terminal(bundle: Path, capsys: Output, monkeypatch: pytest.MonkeyPatch) -> None:
+    """How far it is, on a line that is cleared for each pair and at the end."""
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
+    run("duplicates", str(bundle), "--threshold", "1")
+    captured = capsys.readouterr()
+    assert captured.err == "\rcomparing passages: 100 %\r\x1b[K"
+    assert captured.out

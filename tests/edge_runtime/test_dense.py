@@ -314,3 +314,19 @@ def test_a_closed_index_filters_no_more(small: Bundle) -> None:
     index.close()
     with pytest.raises(ClosedError):
         index.search(units(1)[0], 1, allowed=only(np.ones(N, np.bool_)))
+
+
+def test_stored_vectors(exact: DenseIndex) -> None:
+    """As they were written, and a search for one finds it first."""
+    rows = np.array([7, 0, 399])
+    found = exact.vectors(rows)
+    assert np.array_equal(found, quantize(units(N)[rows], SCALE))
+    assert [int(exact.search(vector, 1).rows[0]) for vector in found] == rows.tolist()
+
+
+def test_stored_vectors_of_a_closed_index(small: Bundle) -> None:
+    """Are gone."""
+    index = DenseIndex.open(small, SPEC)
+    index.close()
+    with pytest.raises(ClosedError, match="the dense index has been closed"):
+        index.vectors(np.array([0]))

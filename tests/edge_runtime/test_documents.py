@@ -6,6 +6,7 @@ import json
 import sqlite3
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
@@ -238,3 +239,15 @@ def test_a_closed_file_filters_no_more(shelf: Shelf) -> None:
     opened.close()
     with pytest.raises(ClosedError, match="open the bundle again"):
         opened.allowed(filters.parse({"n": 1}))
+
+
+def test_the_rows_of_a_document(bundle: Path) -> None:
+    """All of them, rising; none of a key that is not there."""
+    opened = Bundle.open(bundle)
+    with closing(opened), closing(Documents.open(opened, opened.manifest.documents)) as documents:
+        rows = documents.rows("radio-3")
+        assert rows.dtype == np.int64
+        assert [record.key for record in documents.fetch(rows.tolist())] == ["radio-3"] * len(rows)
+        assert [record.ordinal for record in documents.fetch(rows.tolist())] == list(range(len(rows)))
+        for unknown in ("radio-33", "", "\ud800"):
+            assert documents.rows(unknown).tolist() == []

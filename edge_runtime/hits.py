@@ -1,0 +1,51 @@
+"""What a search answers with."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from edge_runtime.candidates import Candidate, Evidence
+from edge_runtime.documents import Record
+
+
+@dataclass(frozen=True, slots=True)
+class Hit:
+    """A document that answers the query, shown by its best passage.
+
+    Attributes:
+        key: the document's key in its source.
+        score: higher is better; comparable within one result only. Cosine in dense mode, BM25 in lexical
+            mode, in hybrid mode the sum of what both stages add.
+        text: the passage.
+        passage: the passage's position in its document, from 0.
+        dense: rank, cosine and part of the score, where the dense index found it.
+        lexical: rank, BM25 score and part of the score, where it shares words with the query.
+    """
+
+    key: str
+    score: float
+    title: str
+    text: str
+    metadata: Mapping[str, Any]
+    passage: int
+    dense: Evidence | None
+    lexical: Evidence | None
+
+
+def hits(ranked: Sequence[Candidate], records: Sequence[Record]) -> list[Hit]:
+    """Candidates with their texts, in order; `records` are those of their rows."""
+    return [
+        Hit(
+            key=record.key,
+            score=candidate.score,
+            title=record.title,
+            text=record.text,
+            metadata=record.metadata,
+            passage=record.ordinal,
+            dense=candidate.dense,
+            lexical=candidate.lexical,
+        )
+        for candidate, record in zip(ranked, records, strict=True)
+    ]
