@@ -42,7 +42,8 @@ class BlockScan:
         wide = query.astype(np.float32)
         scores = np.empty(len(self._matrix), np.float32)
         for start, block in self._blocks():
-            np.dot(block, wide, out=scores[start : start + len(block)])
+            # Not BLAS, which would take all cores for it.
+            np.einsum("ij,j->i", block, wide, out=scores[start : start + len(block)])
         scores /= self._lengths * (np.linalg.norm(wide) or 1)
         if count < len(scores):
             last = np.partition(scores, len(scores) - count)[len(scores) - count]
