@@ -10,14 +10,16 @@ import os
 import re
 import sys
 import textwrap
+import warnings
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import edge_runtime
 from edge_runtime import schema
 from edge_runtime.bench import options as bench_options
-from edge_runtime.errors import Error
+from edge_runtime.errors import DeviceWarning, Error
 
 if TYPE_CHECKING:
     from edge_runtime.retriever import Hit
@@ -33,7 +35,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _parse(arguments)
     _accept_any_text()
     try:
-        options.run(options)
+        with _warnings_on_a_line():
+            options.run(options)
         sys.stdout.flush()
     except Error as error:
         print(f"edge-runtime: {error}", file=sys.stderr)
@@ -66,6 +69,22 @@ def _accept_any_text() -> None:
     for stream, errors in ((sys.stdin, "replace"), (sys.stdout, "backslashreplace")):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors=errors)
+
+
+@contextmanager
+def _warnings_on_a_line() -> Iterator[None]:
+    """Ours go to people, without the place in the code; each is said once."""
+    said = set()
+
+    def show(message: Warning | str, *_: Any, **__: Any) -> None:
+        if str(message) not in said:
+            said.add(str(message))
+            print(f"edge-runtime: {_printable(str(message))}", file=sys.stderr)
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("always", DeviceWarning)
+        warnings.showwarning = show
+        yield
 
 
 def _silence_output() -> None:
@@ -115,9 +134,7 @@ def _add_search(commands: Any) -> None:
         "--mode", choices=bench_options.MODES, default="hybrid", help="how to search (default: hybrid)"
     )
     parser.add_argument("--encoder", metavar="ID", help=bench_options.ENCODER_HELP)
-    parser.add_argument(
-        "--threads", type=int, default=1, metavar="N", help="engine threads a query (default: 1)"
-    )
+    parser.add_argument("--threads", type=int, metavar="N", help=bench_options.THREADS_HELP)
     parser.add_argument(
         "--verify",
         choices=("full", "size"),
@@ -166,11 +183,11 @@ def _add_json(parser: argparse.ArgumentParser) -> None:
 
 
 def _info(options: argparse.Namespace) -> None:
-    from edge_runtime import choice, facts
+    from edge_runtime import choice, device_config, facts
     from edge_runtime.bundle import read_manifest
 
     manifest = read_manifest(options.bundle)
-    chosen = choice.automatic(manifest, Path(options.bundle))
+    chosen = choice.automatic(manifest, Path(options.bundle), config=device_config.read())
     if options.json:
         auto = {"encoder": chosen.encoder, "calibrated": bool(chosen.calibration), "reason": chosen.reason}
         print(_to_json({"auto": auto, **schema.encode_fields(manifest)}))
@@ -203,11 +220,13 @@ def _verify(options: argparse.Namespace) -> None:
 
 
 def _doctor(options: argparse.Namespace) -> None:
-    from edge_runtime import device, doctor
+    from edge_runtime import device, doctor, probe
     from edge_runtime.bundle import read_manifest
 
     manifest = read_manifest(options.bundle) if options.bundle else None
-    findings = doctor.examine(device.describe(), device.condition(), manifest)
+    asked, config = doctor.configuration()
+    probes = probe.accelerated(options.bundle, config) if options.bundle else ()
+    findings = (*doctor.examine(device.describe(), device.condition(), manifest, probes=probes), asked)
     if options.json:
         print(_to_json({"findings": [dataclasses.asdict(finding) for finding in findings]}))
     else:

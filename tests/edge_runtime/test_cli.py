@@ -419,3 +419,31 @@ def test_what_is_printed_cannot_steer_the_terminal(bundle: Path, capsys: Output)
     hit = edge_runtime.Hit("k", 1.0, "a\x1b]0;title\x07", "b\x08\x9b", {}, 0, None, None)
     assert "\x1b" not in cli._render("q", [hit])
     assert cli._render("q", [hit]).splitlines()[1:3] == ["  1. a\ufffd]0;title\ufffd", "     b\ufffd\ufffd"]
+
+
+def test_what_the_device_lacks_is_said_on_a_line(
+    bundle: Path, home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Once, without a place in the code; the search is answered."""
+    home.mkdir()
+    (home / "device.yaml").write_text("onnx: {providers: [QNNExecutionProvider]}", "utf-8")
+    assert cli.main(["search", str(bundle), "yeast"]) == 0
+    out, err = capsys.readouterr()
+    assert out.startswith("? yeast")
+    assert err.startswith("edge-runtime: device.yaml asks for QNNExecutionProvider, which onnxruntime ")
+    assert err.endswith("runs instead\n")
+    assert err.count("\n") == 1
+
+
+@pytest.mark.parametrize("command", ["search", "info", "verify", "calibrate", "bench"])
+def test_a_broken_configuration_is_one_line(
+    bundle: Path, home: Path, capsys: pytest.CaptureFixture[str], command: str
+) -> None:
+    """Whatever the command."""
+    home.mkdir()
+    (home / "device.yaml").write_text("threads: many", "utf-8")
+    words = ["yeast"] if command == "search" else []
+    assert cli.main([command, str(bundle), *words]) == cli.FAILED
+    err = capsys.readouterr().err
+    assert err.startswith(f"edge-runtime: {home}/device.yaml: threads: expected a whole number; found 'many'")
+    assert err.count("\n") == 1
