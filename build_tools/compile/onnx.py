@@ -3,8 +3,8 @@
 Steps: export in float32 (pooling, projection and normalisation inside), fuse attention, layer norm and
 gelu, quantize the matrices per channel to int8 with dynamic activations, and store the word table as int8
 rows with one scale each. ONNX Runtime maps a file of weights, and copies those that the model holds itself:
-with three layers, 15 MB of memory and half of the loading time. What the result loses against PyTorch is
-measured by `parity`.
+with three layers that costs 15 MB of memory and doubles the time to load. What the result loses against
+PyTorch is measured by `parity`.
 """
 
 from __future__ import annotations
