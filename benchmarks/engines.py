@@ -23,7 +23,7 @@ from tables import markdown
 
 from build_tools import quality
 from build_tools.progress import Progress
-from edge_runtime import encoders
+from edge_runtime import device_config, encoders
 from edge_runtime.bench import lengths, start
 from edge_runtime.bench.child import Task as StartTask
 from edge_runtime.bench.lengths import Timing
@@ -128,7 +128,7 @@ def _rows(measured: Sequence[Measured], card: quality.QualityCard) -> Iterator[l
         spec, parity, row = each.spec, parities[each.spec.id], card.through_index(each.spec.id)
         yield [
             spec.id,
-            encoders.engine(spec) or "?",
+            encoders.engine(spec, config=device_config.read()) or "?",
             f"{spec.cost.bytes / 1e6:.1f}" if spec.cost else "?",
             f"{parity.cosine_mean:.4f}",
             f"{parity.cosine_min:.4f}",

@@ -18,6 +18,7 @@ from pathlib import Path
 from build_tools import documents, fields, quality
 from build_tools.card import GOLDEN
 from build_tools.compile import WRITERS
+from build_tools.compile.onnx import MODEL, WEIGHTS
 from build_tools.errors import BuildError
 from build_tools.pipeline import Parts
 from build_tools.quality import QualityCard
@@ -47,7 +48,7 @@ def draft(parts: Parts, directory: Path) -> None:
     (directory / "lexical").mkdir()
     for encoder in parts.encoders:
         copy = shutil.copytree if encoder.path.is_dir() else shutil.copyfile
-        copy(encoder.path, directory / _encoder_path(encoder))
+        copy(encoder.path, directory / _place(encoder))
         shutil.copyfile(encoder.distilled.tokenizer, directory / _tokenizer_path(parts, encoder))
     shutil.copyfile(parts.index, directory / parts.index_spec.path)
     for name in (documents.FILENAME, documents.OWNERS):
@@ -109,8 +110,9 @@ def created() -> str:
     return moment.strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-def _encoder_path(encoder: Encoder) -> str:
-    return f"encoders/{encoder.id}{'' if encoder.kind == 'static' else f'.{encoder.kind}'}"
+def _place(encoder: Encoder) -> str:
+    """Of the encoder's file or directory in the bundle."""
+    return f"encoders/{encoder.id}{'.tflite' if encoder.kind == 'tflite' else ''}"
 
 
 def _tokenizer_path(parts: Parts, encoder: Encoder) -> str:
@@ -120,10 +122,11 @@ def _tokenizer_path(parts: Parts, encoder: Encoder) -> str:
 
 
 def _encoder_spec(parts: Parts, encoder: Encoder, card: QualityCard | None) -> EncoderSpec:
+    place, onnx = _place(encoder), encoder.kind == "onnx"
     return EncoderSpec(
         id=encoder.id,
         kind=encoder.kind,
-        path=_encoder_path(encoder),
+        path=f"{place}/{MODEL}" if onnx else place,
         tokenizer=_tokenizer_path(parts, encoder),
         ndim=parts.teacher.ndim,
         max_tokens=encoder.max_tokens,
@@ -134,6 +137,7 @@ def _encoder_spec(parts: Parts, encoder: Encoder, card: QualityCard | None) -> E
         cost=EncoderCost(_size(encoder.path), encoder.distilled.macs),
         lengths=encoder.lengths,
         requires=("dot_product",) if encoder.precision == "blockwise" else (),
+        weights=f"{place}/{WEIGHTS}" if onnx else None,
     )
 
 

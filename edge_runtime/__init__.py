@@ -18,6 +18,8 @@ from edge_runtime.errors import (
     BundleError,
     ClosedError,
     CompatibilityError,
+    ConfigError,
+    DeviceWarning,
     EngineError,
     Error,
     IntegrityError,
@@ -40,6 +42,8 @@ __all__ = [
     "BundleError",
     "ClosedError",
     "CompatibilityError",
+    "ConfigError",
+    "DeviceWarning",
     "Duplicate",
     "EngineError",
     "Error",
@@ -73,7 +77,7 @@ def open(  # noqa: A001 (edge_runtime.open reads as gzip.open does)
     bundle: str | os.PathLike[str],
     *,
     encoder: str | None = None,
-    threads: int = 1,
+    threads: int | None = None,
     verify: Literal["full", "size"] = "full",
 ) -> Retriever:
     """Opens a bundle directory for searching.
@@ -82,22 +86,25 @@ def open(  # noqa: A001 (edge_runtime.open reads as gzip.open does)
         bundle: the directory.
         encoder: the id of the query encoder to use. ``"auto"``, or None, is the one that
             ``edge-runtime calibrate`` chose on this device; the bundle's first where none was.
-        threads: compute threads of the engine, a query. One is best on small boards.
+        threads: compute threads of the engine, a query; those of the device's configuration, else one,
+            when None. One is best on small boards.
         verify: ``"full"`` hashes every file first; ``"size"`` starts faster and trusts an earlier full check.
 
     Raises:
         BundleError: missing, damaged or made for another runtime (see its subclasses).
         EngineError: the encoder's engine is not installed or refuses it.
+        ConfigError: the device's configuration, device.yaml, cannot be used.
         QueryError: an argument that cannot be used, such as an encoder that the bundle does not have.
     """
-    from edge_runtime import choice
+    from edge_runtime import choice, device_config
     from edge_runtime.bundle import Bundle
     from edge_runtime.retriever import Retriever
 
+    config = device_config.read()
     opened = Bundle.open(bundle, verify=verify)
     try:
-        resolved = choice.resolve(opened.manifest, opened.root, encoder)
-        return Retriever.load(opened, encoder=resolved, threads=threads)
+        resolved = choice.resolve(opened.manifest, opened.root, encoder, config=config)
+        return Retriever.load(opened, encoder=resolved, threads=threads, config=config)
     except BaseException:
         opened.close()
         raise

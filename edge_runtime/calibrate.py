@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 
-from edge_runtime import cpu, device, encoders, state
+from edge_runtime import cpu, device, device_config, encoders, state
 from edge_runtime.bench import queries as query_file
 from edge_runtime.bench import report, rung
 from edge_runtime.bench.options import BUDGET_MS, CALIBRATION_SEARCHES
@@ -87,6 +87,7 @@ def calibrate(
         QueryError: an argument cannot be used.
     """
     _check(budget_ms, n, warm_up)
+    device_config.read()  # a broken one is no encoder's fault
     own = query_file.checked(queries) if queries is not None else None
     opened = Bundle.open(bundle, verify="full")
     opened.close()  # nothing is mapped yet; its bytes are proved, so the processes below compare sizes only
@@ -179,7 +180,7 @@ def _calibration(
 
 def _rung(spec: EncoderSpec, measured: Latency) -> Rung:
     quality = spec.quality.ndcg_10 if spec.quality else None
-    engine = encoders.engine(spec) or "unknown"
+    engine = encoders.engine(spec, config=device_config.read()) or "unknown"
     return Rung(spec.id, engine, p50_ms=measured.p50, p99_ms=measured.p99, quality=quality)
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from edge_runtime import cpu, encoders, state
 from edge_runtime.bundle import digest
+from edge_runtime.device_config import DEFAULT, DeviceConfig
 from edge_runtime.encoder_spec import AUTO
 from edge_runtime.errors import BundleError, StateError
 from edge_runtime.manifest import Manifest
@@ -34,12 +35,13 @@ class Choice:
     reason: str
 
 
-def automatic(manifest: Manifest, directory: Path) -> Choice:
+def automatic(manifest: Manifest, directory: Path, *, config: DeviceConfig = DEFAULT) -> Choice:
     """The encoder for a bundle on this device. Raises no error of ours.
 
     Args:
         manifest: the bundle's.
         directory: the bundle's.
+        config: the device's.
     """
     try:
         known = state.read(manifest.name)
@@ -48,7 +50,7 @@ def automatic(manifest: Manifest, directory: Path) -> Choice:
         return _first(manifest, f"the calibration is not used: {error}")
     if calibration is None:
         return _first(manifest, "not calibrated on this device")
-    problem = _outdated(calibration, manifest)
+    problem = _outdated(calibration, manifest, config)
     if problem:
         return _first(manifest, f"the calibration of {calibration.when} is not used: {problem}")
     rung = calibration.chosen
@@ -56,10 +58,12 @@ def automatic(manifest: Manifest, directory: Path) -> Choice:
     return Choice(calibration.encoder, calibration, f"calibrated {calibration.when}: {figures}")
 
 
-def resolve(manifest: Manifest, directory: Path, encoder: str | None) -> str:
+def resolve(
+    manifest: Manifest, directory: Path, encoder: str | None, *, config: DeviceConfig = DEFAULT
+) -> str:
     """The id that `encoder` stands for: "auto" and None are `automatic`, anything else is an id already."""
     if encoder is None or encoder == AUTO:
-        return automatic(manifest, directory).encoder
+        return automatic(manifest, directory, config=config).encoder
     return encoder
 
 
@@ -71,13 +75,13 @@ def _first(manifest: Manifest, why: str) -> Choice:
     return Choice(usable.id, None, f"the bundle's first{passed_over}; {why}")
 
 
-def _outdated(calibration: Calibration, manifest: Manifest) -> str:
+def _outdated(calibration: Calibration, manifest: Manifest, config: DeviceConfig) -> str:
     """What has changed since the measurement; empty when nothing has."""
     spec = next((spec for spec in manifest.encoders if spec.id == calibration.encoder), None)
     if spec is None:
         return f"the bundle has no encoder {shown(calibration.encoder)}"
     measured = (calibration.cpu, calibration.runtime, calibration.chosen.engine)
-    present = (cpu.describe().name, __version__, encoders.engine(spec))
+    present = (cpu.describe().name, __version__, encoders.engine(spec, config=config))
     for thing, then, now in zip(("processor", "edge-runtime", "engine"), measured, present, strict=True):
         if then != now:
             return f"{thing} was {shown(then)}, is {shown(now)}"

@@ -7,14 +7,16 @@ import dataclasses
 import io
 import os
 import sys
-from collections.abc import Sequence
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import edge_runtime
 from edge_runtime import schema, search_commands
 from edge_runtime.bench import options as bench_options
-from edge_runtime.errors import Error
+from edge_runtime.errors import DeviceWarning, Error
 from edge_runtime.terminal import printable, to_json
 
 FAILED, INTERRUPTED = 1, 130
@@ -25,7 +27,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _parse(arguments)
     _accept_any_text()
     try:
-        options.run(options)
+        with _warnings_on_a_line():
+            options.run(options)
         sys.stdout.flush()
     except Error as error:
         print(f"edge-runtime: {error}", file=sys.stderr)
@@ -58,6 +61,22 @@ def _accept_any_text() -> None:
     for stream, errors in ((sys.stdin, "replace"), (sys.stdout, "backslashreplace")):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors=errors)
+
+
+@contextmanager
+def _warnings_on_a_line() -> Iterator[None]:
+    """Ours go to people, without the place in the code; each is said once."""
+    said = set()
+
+    def show(message: Warning | str, *_: Any, **__: Any) -> None:
+        if str(message) not in said:
+            said.add(str(message))
+            print(f"edge-runtime: {printable(str(message))}", file=sys.stderr)
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("always", DeviceWarning)
+        warnings.showwarning = show
+        yield
 
 
 def _silence_output() -> None:
@@ -137,11 +156,11 @@ def _add_json(parser: argparse.ArgumentParser) -> None:
 
 
 def _info(options: argparse.Namespace) -> None:
-    from edge_runtime import choice, facts
+    from edge_runtime import choice, device_config, facts
     from edge_runtime.bundle import read_manifest
 
     manifest = read_manifest(options.bundle)
-    chosen = choice.automatic(manifest, Path(options.bundle))
+    chosen = choice.automatic(manifest, Path(options.bundle), config=device_config.read())
     if options.json:
         auto = {"encoder": chosen.encoder, "calibrated": bool(chosen.calibration), "reason": chosen.reason}
         print(to_json({"auto": auto, **schema.encode_fields(manifest)}))
@@ -174,11 +193,13 @@ def _verify(options: argparse.Namespace) -> None:
 
 
 def _doctor(options: argparse.Namespace) -> None:
-    from edge_runtime import device, doctor
+    from edge_runtime import device, doctor, probe
     from edge_runtime.bundle import read_manifest
 
     manifest = read_manifest(options.bundle) if options.bundle else None
-    findings = doctor.examine(device.describe(), device.condition(), manifest)
+    asked, config = doctor.configuration()
+    probes = probe.accelerated(options.bundle, config) if options.bundle else ()
+    findings = (*doctor.examine(device.describe(), device.condition(), manifest, probes=probes), asked)
     if options.json:
         print(to_json({"findings": [dataclasses.asdict(finding) for finding in findings]}))
     else:

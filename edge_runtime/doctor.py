@@ -1,18 +1,22 @@
 """Whether this device has what a bundle will need of it: memory, processor, engines, a steady clock.
 
-Nothing is measured and no engine is loaded: `calibrate` and `bench` do that. A problem keeps the bundle from
+Nothing is measured: `calibrate` and `bench` do that. Engines are loaded only where the device's configuration
+wants an accelerator (see `probe`). A problem keeps the bundle from
 working here; a warning makes it slower, or makes figures that are measured here weaker.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from edge_runtime import cpu, encoders
+from edge_runtime import cpu, device_config, encoders
 from edge_runtime.device import Condition, Device
+from edge_runtime.device_config import DeviceConfig
+from edge_runtime.errors import ConfigError
 from edge_runtime.manifest import Manifest
+from edge_runtime.probe import Probe
 
 PROCESS_BYTES = {"onnx": 64_000_000, "tflite": 45_000_000, "static": 32_000_000}
 """What a process cannot give back while it answers, by kind of encoder: three layers, measured on x86-64."""
@@ -41,11 +45,35 @@ class Finding:
     text: str
 
 
-def examine(device: Device, condition: Condition, manifest: Manifest | None = None) -> tuple[Finding, ...]:
-    """Everything that can be told of the device, and of the bundle on it where one is given."""
+def configuration() -> tuple[Finding, DeviceConfig]:
+    """What device.yaml asks for; the defaults where it is broken, so that the rest can be examined."""
+    try:
+        config = device_config.read()
+    except ConfigError as error:
+        return Finding("problem", "configuration", str(error)), device_config.DEFAULT
+    if config == device_config.DEFAULT:
+        return Finding("good", "configuration", "the defaults: one thread, on the CPU"), config
+    asked = [f"{kind}: {', '.join(names)}" for kind in PROCESS_BYTES if (names := config.accelerators(kind))]
+    threads = f"{config.threads} thread{'' if config.threads == 1 else 's'}"
+    text = "; ".join([f"{device_config.path()}: {threads}", *asked])
+    return Finding("good", "configuration", text), config
+
+
+def examine(
+    device: Device,
+    condition: Condition,
+    manifest: Manifest | None = None,
+    *,
+    probes: Sequence[Probe] = (),
+) -> tuple[Finding, ...]:
+    """Everything that can be told of the device, and of the bundle on it where one is given.
+
+    Args:
+        probes: of those encoders of the bundle that were loaded to see what they run on.
+    """
     findings = [*_system(device), *_clock(device, condition)]
     if manifest is not None:
-        findings += [*_engines(device, manifest), _memory(device, condition, manifest)]
+        findings += [*_engines(device, manifest, probes), _memory(device, condition, manifest)]
     return tuple(findings)
 
 
@@ -83,14 +111,21 @@ def _clock(device: Device, condition: Condition) -> Iterator[Finding]:
         )
 
 
-def _engines(device: Device, manifest: Manifest) -> Iterator[Finding]:
+def _engines(device: Device, manifest: Manifest, probes: Sequence[Probe]) -> Iterator[Finding]:
     """One finding an encoder; a problem only where none can run, or a version is known to be bad."""
     obstacles = {spec.id: encoders.obstacle(spec, device.features) for spec in manifest.encoders}
     level: Literal["warning", "problem"] = "warning" if None in obstacles.values() else "problem"
+    loaded = {probe.encoder: probe for probe in probes}
     for spec in manifest.encoders:
-        obstacle = obstacles[spec.id]
-        if obstacle is None:
-            yield Finding("good", f"encoder {spec.id}", encoders.engine(spec) or "")
+        obstacle, about = obstacles[spec.id], f"encoder {spec.id}"
+        if obstacle is None and spec.id in loaded:
+            probe = loaded[spec.id]
+            for problem in probe.problems:
+                yield Finding("warning" if probe.engine else "problem", about, problem)
+            if probe.engine:
+                yield Finding("good", about, probe.engine)
+        elif obstacle is None:
+            yield Finding("good", about, encoders.engine(spec) or "")
         else:
             yield Finding(level, f"encoder {spec.id}", obstacle)
     if device.machine in ("aarch64", "arm64"):

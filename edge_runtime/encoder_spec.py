@@ -9,7 +9,7 @@ from itertools import pairwise
 from typing import Literal
 
 from edge_runtime.cpu import Requirement
-from edge_runtime.schema import require, require_match, require_positive
+from edge_runtime.schema import require, require_match, require_positive, shown
 
 AUTO = "auto"
 """In place of an encoder's id: the one that was calibrated on this device, else the bundle's first."""
@@ -63,6 +63,7 @@ class EncoderSpec:
 
     Attributes:
         path: the encoder's file; for a static one the directory of its three.
+        weights: the file of an ONNX model's weights, where the model names one beside it.
         max_tokens: longest input, special tokens included.
         lengths: numbers of tokens that a TFLite file has a signature for, rising; an input is padded to the
             next. Empty for the others, which take any.
@@ -84,6 +85,7 @@ class EncoderSpec:
     cost: EncoderCost | None = None
     lengths: tuple[int, ...] = ()
     requires: tuple[Requirement, ...] = ()
+    weights: str | None = None
 
     def __post_init__(self) -> None:
         require_match(NAME_PATTERN, self.id, "id", "lower-case letters, digits, '.', '_' and '-'")
@@ -91,13 +93,14 @@ class EncoderSpec:
         require_positive(self, "ndim", "max_tokens")
         require(self.layers >= 0, "layers", f"expected 0 or more; found {self.layers}")
         self._check_lengths()
+        self._check_weights()
 
     @property
     def members(self) -> tuple[str, ...]:
         """The files that the encoder is made of, as the manifest lists them."""
         if self.kind == "static":
             return tuple(f"{self.path}/{name}" for name in (TABLE, SCALES, BIGRAMS))
-        return (self.path,)
+        return (self.path,) if self.weights is None else (self.path, self.weights)
 
     def _check_lengths(self) -> None:
         if self.kind != "tflite":
@@ -110,6 +113,14 @@ class EncoderSpec:
         require(
             longest >= self.max_tokens, "lengths", f"expected {self.max_tokens} in the end; found {longest}"
         )
+
+    def _check_weights(self) -> None:
+        if self.weights is None:
+            return
+        require(self.kind == "onnx", "weights", f"only for onnx, and this is {self.kind}")
+        beside = self.weights.rpartition("/")[0] == self.path.rpartition("/")[0] and self.weights != self.path
+        expected = f"expected another file beside {shown(self.path)}; found {shown(self.weights)}"
+        require(beside, "weights", expected)
 
 
 def signature(length: int) -> str:

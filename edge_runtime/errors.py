@@ -9,7 +9,10 @@
     ├── SelfTestError           an encoder does not give on this device what it gave at the build
     ├── QueryError              the caller's query or argument cannot be used (also a ValueError)
     ├── StateError              what the device keeps about its bundles cannot be read or written
+    ├── ConfigError             device.yaml, the device's configuration, cannot be used
     └── ClosedError             the retriever has been closed
+
+A `DeviceWarning` says that something runs otherwise than the device's configuration asks for.
 
 Each message names the file or argument, what was expected, what was found and what to do next.
 """
@@ -51,6 +54,14 @@ class QueryError(Error, ValueError):
 
 class StateError(Error):
     """What the device keeps about its bundles, such as a calibration, cannot be read or written."""
+
+
+class ConfigError(Error):
+    """device.yaml, the device's configuration, cannot be read or used."""
+
+
+class DeviceWarning(UserWarning):
+    """An encoder runs, but not on what the device's configuration asks for."""
 
 
 class ClosedError(Error):

@@ -8,12 +8,13 @@ from __future__ import annotations
 import json
 import signal
 import sys
+import warnings
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from edge_runtime import errors
-from edge_runtime.errors import Error
+from edge_runtime.errors import DeviceWarning, Error
 
 # In place of the working directory, which -c would search first: the child finds this very package, and no
 # file that happens to lie there hides a module.
@@ -34,6 +35,8 @@ def call(
 
     Raises:
         Error: the one that `reply` told of; or the process died or hung.
+
+    A `DeviceWarning` there is one here as well.
     """
     import subprocess  # not at the top: the new process needs only `reply`, and its memory is measured
 
@@ -52,6 +55,8 @@ def call(
     if done.returncode != 0 or not lines:
         raise Error(f"{about}: a new process {_ending(done.returncode)}{_last_line(done.stderr)}")
     answer: dict[str, Any] = json.loads(lines[-1])
+    for text in answer.pop("warnings", ()):
+        warnings.warn(text, DeviceWarning, stacklevel=2)
     if "error" in answer:
         raise getattr(errors, answer["error"], Error)(answer["message"])
     return answer
@@ -59,11 +64,14 @@ def call(
 
 def reply(answer: Callable[[dict[str, Any]], Mapping[str, object]]) -> None:
     """Prints the answer to the request on stdin, or the error of ours that it gave, for `call`."""
-    try:
-        report = answer(json.load(sys.stdin))
-    except Error as error:
-        report = {"error": type(error).__name__, "message": str(error)}
-    print(json.dumps(report))
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", DeviceWarning)
+        try:
+            report = dict(answer(json.load(sys.stdin)))
+        except Error as error:
+            report = {"error": type(error).__name__, "message": str(error)}
+    told = [str(each.message) for each in caught if issubclass(each.category, DeviceWarning)]
+    print(json.dumps(report | ({"warnings": told} if told else {})))
 
 
 def _ending(code: int) -> str:

@@ -6,6 +6,7 @@ The one path that the API, the command line and the benchmark all take.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
@@ -17,6 +18,7 @@ from edge_runtime.allowed import Allowed
 from edge_runtime.bundle import Bundle
 from edge_runtime.candidates import Candidate, Grouped
 from edge_runtime.dense import DenseIndex
+from edge_runtime.device_config import DEFAULT, MAX_THREADS, DeviceConfig
 from edge_runtime.documents import Documents
 from edge_runtime.encoders import Encoder
 from edge_runtime.errors import QueryError
@@ -36,8 +38,6 @@ if TYPE_CHECKING:
 Mode = Literal["hybrid", "dense", "lexical"]
 Where = Mapping[str, Any]
 Lap = Callable[[str], object]
-
-_MAX_THREADS = 256  # the engine starts as many as it is told to
 
 
 class Retriever:
@@ -61,20 +61,34 @@ class Retriever:
         self._gate = Gate()
 
     @classmethod
-    def load(cls, bundle: Bundle, *, encoder: str | None = None, threads: int = 1) -> Retriever:
-        """Loads every part of a verified bundle; `encoder` is an id (not "auto"), the first when None.
+    def load(
+        cls,
+        bundle: Bundle,
+        *,
+        encoder: str | None = None,
+        threads: int | None = None,
+        config: DeviceConfig = DEFAULT,
+    ) -> Retriever:
+        """Loads every part of a verified bundle.
+
+        Args:
+            bundle: closed with the retriever.
+            encoder: an id (not "auto"); the first when None.
+            threads: in place of those of `config`.
+            config: what the encoder should run on.
 
         Raises:
             BundleError: a part cannot be used.
             EngineError: the encoder's engine is missing or refuses it.
             QueryError: no such encoder, or `threads` is not a whole number from 1 to 256.
         """
-        threads = arguments.whole(threads, "threads", most=_MAX_THREADS)
+        if threads is not None:
+            config = replace(config, threads=arguments.whole(threads, "threads", most=MAX_THREADS))
         manifest = bundle.manifest
         spec = manifest.encoder(encoder)
         tokenizer = Tokenizer.load(bundle.path(spec.tokenizer), max_tokens=spec.max_tokens)
         # Before usearch is imported, see `DenseIndex.open`.
-        engine = encoders.load(bundle, spec, threads=threads)
+        engine = encoders.load(bundle, spec, config=config)
         return cls(
             bundle,
             spec,

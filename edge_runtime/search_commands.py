@@ -41,9 +41,7 @@ def _add_search(commands: Any) -> None:
         "--mode", choices=bench_options.MODES, default="hybrid", help="how to search (default: hybrid)"
     )
     parser.add_argument("--encoder", metavar="ID", help=bench_options.ENCODER_HELP)
-    parser.add_argument(
-        "--threads", type=int, default=1, metavar="N", help="engine threads a query (default: 1)"
-    )
+    parser.add_argument("--threads", type=int, metavar="N", help=bench_options.THREADS_HELP)
     parser.set_defaults(run=_search)
 
 

@@ -19,7 +19,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_runtime import encoders, process, schema
+from edge_runtime import device_config, encoders, process, schema
 from edge_runtime.bundle import Bundle, read_manifest
 from edge_runtime.dense import DenseIndex
 from edge_runtime.errors import BundleError, EngineError, SelfTestError
@@ -79,6 +79,7 @@ def replay(bundle: str | os.PathLike[str]) -> Outcome:
         SelfTestError: an encoder does not give what it gave at the build.
         EngineError: no encoder can run here, or one fails.
         BundleError: golden.jsonl or another file cannot be used.
+        ConfigError: the device's configuration cannot be used.
         Error: the process died or hung.
     """
     manifest = read_manifest(Path(bundle))
@@ -107,7 +108,7 @@ def _replay(directory: str, encoder: str) -> Replay:
     bundle = Bundle.open(directory, verify="size")
     spec = bundle.manifest.encoder(encoder)
     tokenizer = Tokenizer.load(bundle.path(spec.tokenizer), max_tokens=spec.max_tokens)
-    engine = encoders.load(bundle, spec)
+    engine = encoders.load(bundle, spec, config=device_config.read())
     dense = DenseIndex.open(bundle, bundle.manifest.index)
     try:
         lines = _read(bundle.path(bundle.manifest.golden), spec)

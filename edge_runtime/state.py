@@ -3,8 +3,7 @@
     ROOT/bundles/NAME/state.yaml    which encoder is best here, by measurement (see `calibrate`)
     ROOT/bundles/NAME/state.lock    one writer at a time
 
-ROOT is ``$EDGE_RUNTIME_HOME``, else ``/var/lib/edge-runtime`` for root, else ``$XDG_DATA_HOME/edge-runtime``
-or ``~/.local/share/edge-runtime``. Readers need no lock, for the file is only ever replaced whole.
+For ROOT see `home`. Readers need no lock, for the file is only ever replaced whole.
 """
 
 from __future__ import annotations
@@ -20,6 +19,7 @@ import yaml
 
 from edge_runtime import schema, strict_yaml
 from edge_runtime.errors import StateError
+from edge_runtime.home import root as root
 
 FILENAME = "state.yaml"
 MAX_BYTES = 1 << 20
@@ -35,7 +35,7 @@ class Rung:
     """One encoder as measured on this device.
 
     Attributes:
-        engine: name and version of what ran it, as `encoders.engine` gives it.
+        engine: what ran it, as `encoders.engine` gives it.
         p50_ms: median time of a whole search in hybrid mode, in milliseconds; `p99_ms` likewise.
         quality: nDCG@10 as the manifest has it.
     """
@@ -93,25 +93,6 @@ class State:
         """With `new` in place of an older one of the same bundle."""
         others = [known for known in self.calibrations if known.bundle != new.bundle]
         return State((new, *others)[:MAX_CALIBRATIONS])
-
-
-def root() -> Path:
-    """Where this device keeps its state; see the module. It need not exist.
-
-    Raises:
-        StateError: no home directory.
-    """
-    if home := os.environ.get("EDGE_RUNTIME_HOME"):
-        return Path(home)
-    if os.geteuid() == 0:
-        return Path("/var/lib/edge-runtime")
-    data = Path(os.environ.get("XDG_DATA_HOME", ""))
-    if data.is_absolute():  # the specification wants others ignored
-        return data / "edge-runtime"
-    try:
-        return Path.home() / ".local/share/edge-runtime"
-    except RuntimeError:
-        raise StateError("this user has no home directory; set EDGE_RUNTIME_HOME to a folder") from None
 
 
 def path(name: str) -> Path:

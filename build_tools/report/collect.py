@@ -96,7 +96,7 @@ def collect(bundle: Path, progress: Progress, *, searches: int = SEARCHES) -> Fi
 
 def parts(manifest: Manifest) -> tuple[Part, ...]:
     """What each part of a bundle weighs, the heaviest first; together all of the manifest's files."""
-    named = {spec.path: Part(spec.id, 0, spec.id) for spec in manifest.encoders}
+    named = {path: Part(spec.id, 0, spec.id) for spec in manifest.encoders for path in spec.members}
     named |= {spec.tokenizer: Part("tokenizer", 0) for spec in manifest.encoders}
     named[manifest.index.path] = Part("dense index", 0)
     named[manifest.lexical.path] = Part("word index", 0)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Literal
 
 from build_tools.compile import WRITERS
-from build_tools.compile.onnx import compile_onnx
+from build_tools.compile.onnx import MODEL, WEIGHTS, compile_onnx
 from build_tools.compile.static import compile_static
 from build_tools.compile.tflite import compile_tflite
 from build_tools.corpus import fingerprint
@@ -33,7 +33,7 @@ class Encoder:
 
     Attributes:
         id: the recipe's, or with the engine or precision behind it where that is not the first.
-        path: a file, or the directory of a static encoder.
+        path: a TFLite file, or the directory of the others.
         lengths: as in `edge_runtime.encoder_spec.EncoderSpec`.
     """
 
@@ -107,10 +107,11 @@ def _described(spec: StudentSpec) -> str:
 
 
 def _compile(module: Student | StaticStudent, form: Form, student: Stage, workspace: Workspace) -> Path:
-    """A file, or the directory of a static encoder."""
+    """A TFLite file, or the directory of the others."""
     writers = tuple(version(name) for name in WRITERS[form.kind])
     name = form.kind if form.precision == "int8" else form.precision
-    stage = workspace.stage(name, __version__, student.key, form.lengths, writers)
+    files = (MODEL, WEIGHTS) if form.kind == "onnx" else ()
+    stage = workspace.stage(name, __version__, student.key, form.lengths, writers, *files)
     path = stage.directory / "encoder"
     if not stage.done:
         if isinstance(module, StaticStudent):

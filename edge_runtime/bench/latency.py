@@ -14,7 +14,7 @@ from datetime import datetime, timezone
 from typing import TYPE_CHECKING, get_args
 
 import edge_runtime
-from edge_runtime import device
+from edge_runtime import device, device_config
 from edge_runtime.bench import queries as query_file
 from edge_runtime.bench import report as reports
 from edge_runtime.bench import start as processes
@@ -60,7 +60,7 @@ def run(
     mode: Mode = "hybrid",
     k: int = 10,
     encoder: str | None = None,
-    threads: int = 1,
+    threads: int | None = None,
     cold_starts: int = 5,
     progress: Progress | None = None,
 ) -> Report:
@@ -88,7 +88,7 @@ def run(
         mode=mode,
         k=k,
         encoder=encoder,
-        threads=threads,
+        threads=device_config.read().threads if threads is None else threads,
         cold_starts=cold_starts,
     )
     return _run(plan, progress or stopwatch.no_progress)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 
-from edge_runtime import encoders, process
+from edge_runtime import device_config, encoders, process
 from edge_runtime.bundle import Bundle
 
 TOKEN = 2
@@ -57,7 +57,8 @@ def main() -> None:
 def _answer(task: Task) -> Mapping[str, object]:
     bundle = Bundle.open(task.bundle, verify="size")
     started = time.perf_counter_ns()
-    encoder = encoders.load(bundle, bundle.manifest.encoder(task.encoder), threads=task.threads)
+    config = replace(device_config.read(), threads=task.threads)
+    encoder = encoders.load(bundle, bundle.manifest.encoder(task.encoder), config=config)
     loaded = time.perf_counter_ns()
     encoder.encode([TOKEN] * task.lengths[0])
     first = time.perf_counter_ns()

@@ -9,6 +9,7 @@ import argparse
 from pathlib import Path
 
 ENCODER_HELP = "the query encoder, or auto: the calibrated one, else the bundle's first (default: auto)"
+THREADS_HELP = "engine threads a query (default: device.yaml's, else 1)"
 BUDGET_MS = 10.0
 """Of a whole search, when nobody says."""
 
@@ -28,7 +29,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--mode", choices=MODES, default=MODES[0], help="how to search (default: %(default)s)")
     add("-k", type=int, default=10, metavar="K", help="documents a search (default: %(default)s)")
     add("--encoder", metavar="ID", help=ENCODER_HELP)
-    add("--threads", type=int, default=1, metavar="N", help="compute threads a search (default: %(default)s)")
+    add("--threads", type=int, metavar="N", help=THREADS_HELP)
     add(
         "--cold-starts",
         type=int,

@@ -17,7 +17,7 @@ from edge_runtime.bench.report import Latency, summarise
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """What to measure: `n` hybrid searches on one thread after `warm_up`, in a bundle that is verified."""
+    """What to measure: `n` hybrid searches after `warm_up`, in a bundle that is verified."""
 
     bundle: str
     encoder: str
@@ -41,6 +41,6 @@ def main() -> None:
 
 
 def _answer(task: Task) -> Mapping[str, object]:
-    with edge_runtime.open(task.bundle, encoder=task.encoder, threads=1, verify="size") as retriever:
+    with edge_runtime.open(task.bundle, encoder=task.encoder, verify="size") as retriever:
         laps = stopwatch.measure(retriever, task.queries, n=task.n, warm_up=task.warm_up)
     return asdict(summarise("total", laps.totals))

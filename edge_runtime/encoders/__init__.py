@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from edge_runtime import cpu
 from edge_runtime.bundle import Bundle
+from edge_runtime.device_config import DEFAULT, DeviceConfig
 from edge_runtime.encoder_spec import EncoderSpec
 from edge_runtime.encoders.base import Encoder
 from edge_runtime.errors import EngineError
@@ -13,8 +14,10 @@ from edge_runtime.errors import EngineError
 __all__ = ["Encoder", "engine", "load", "obstacle"]
 
 
-def load(bundle: Bundle, spec: EncoderSpec, *, threads: int = 1) -> Encoder:
+def load(bundle: Bundle, spec: EncoderSpec, *, config: DeviceConfig = DEFAULT) -> Encoder:
     """The encoder that `spec` describes; its engine is imported here and nowhere earlier.
+
+    What `config` asks for and cannot be had is left out, with a `DeviceWarning`.
 
     Raises:
         BundleError: the encoder's files contradict each other or the manifest.
@@ -31,14 +34,27 @@ def load(bundle: Bundle, spec: EncoderSpec, *, threads: int = 1) -> Encoder:
     if spec.kind == "tflite":
         from edge_runtime.encoders.tflite import TfliteEncoder
 
-        return TfliteEncoder.load(bundle.path(spec.path), spec, threads=threads)
+        return TfliteEncoder.load(
+            bundle.path(spec.path), spec, threads=config.threads, delegates=config.tflite.delegates
+        )
     from edge_runtime.encoders.onnx import OnnxEncoder
 
-    return OnnxEncoder.load(bundle.path(spec.path), spec, threads=threads)
+    return OnnxEncoder.load(
+        bundle.path(spec.path), spec, threads=config.threads, providers=config.onnx.accelerators
+    )
 
 
-def engine(spec: EncoderSpec) -> str | None:
-    """Name and version of the engine that would run `spec`, without loading it; None when not installed."""
+def engine(spec: EncoderSpec, *, config: DeviceConfig = DEFAULT) -> str | None:
+    """Name and version of the engine that would run `spec`, and what `config` asks of it.
+
+    Nothing is loaded, so what would really run is not known: that is `Encoder.engine`. None when the engine
+    is not installed.
+    """
+    name, asked = _installed(spec), config.asked(spec.kind)
+    return f"{name}, asked for {asked}" if name is not None and asked else name
+
+
+def _installed(spec: EncoderSpec) -> str | None:
     if spec.kind == "static":
         from edge_runtime.encoders import static
 

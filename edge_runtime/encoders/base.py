@@ -23,7 +23,8 @@ class Encoder(ABC):
     query's vector would depend on its neighbours.
 
     Attributes:
-        engine: name and version of what runs it, such as ``onnxruntime 1.23.2``.
+        engine: name and version of what runs it, such as ``onnxruntime 1.23.2``; and behind it in brackets
+            what it runs on, where that is not the CPU.
     """
 
     engine: str

@@ -1,16 +1,18 @@
-"""Query encoders run by ONNX Runtime on the CPU."""
+"""Query encoders run by ONNX Runtime: on what the device's configuration prefers, else on the CPU."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import warnings
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from edge_runtime.device_config import CPU, FILENAME, Provider
 from edge_runtime.encoders.base import Encoder, checked_vector, first_line, package_version
-from edge_runtime.errors import EngineError
+from edge_runtime.errors import DeviceWarning, EngineError
 from edge_runtime.manifest import EncoderSpec
 
 _INPUTS = {"input_ids": "tensor(int64)", "attention_mask": "tensor(int64)"}
@@ -26,8 +28,17 @@ class OnnxEncoder(Encoder):
         self._ndim = ndim
 
     @classmethod
-    def load(cls, path: Path, spec: EncoderSpec, *, threads: int = 1) -> OnnxEncoder:
-        """Loads the file at `path`; `threads` compute threads a query.
+    def load(
+        cls, path: Path, spec: EncoderSpec, *, threads: int = 1, providers: Sequence[Provider] = ()
+    ) -> OnnxEncoder:
+        """Loads the file at `path`.
+
+        Args:
+            path: the model.
+            spec: the manifest's entry for it.
+            threads: compute threads a query.
+            providers: to run it on, in order of preference. What cannot be had is left out with a
+                `DeviceWarning`; the CPU's is always the last.
 
         Raises:
             EngineError: onnxruntime is not installed or refuses the file.
@@ -40,15 +51,22 @@ class OnnxEncoder(Encoder):
                 "install it: pip install 'edge-runtime[onnx]'"
             ) from None
         version = f"onnxruntime {onnxruntime.__version__}"
-        try:
-            # From the path: a session made from bytes keeps them for its life.
-            session = onnxruntime.InferenceSession(
-                str(path), _options(onnxruntime, threads), providers=["CPUExecutionProvider"]
-            )
-        except Exception as error:  # each failure has its own class in a private module
-            raise EngineError(f"{path}: {version} refuses this encoder ({first_line(error)})") from None
+        available = onnxruntime.get_available_providers()
+        usable = [provider for provider in providers if provider.name in available]
+        session, problem = _first_session(onnxruntime, path, threads, usable)
+        if session is None:
+            raise EngineError(f"{path}: {version} refuses this encoder ({problem})")
         _check_signature(session, spec, path)
-        return cls(session, engine=version, ndim=spec.ndim)
+        running = session.get_providers()
+        for provider in providers:
+            if provider.name not in running:
+                why = f"cannot use here ({problem or 'it says no more'})"
+                if provider not in usable:
+                    why = f"was not built with (it has {', '.join(available)})"
+                _warn(f"{provider.name}, which {version} {why}; {', '.join(running)} runs instead")
+        accelerators = ", ".join(name for name in running if name != CPU)
+        engine = f"{version} ({accelerators})" if accelerators else version
+        return cls(session, engine=engine, ndim=spec.ndim)
 
     def encode(self, token_ids: Sequence[int]) -> NDArray[np.float32]:
         """One run of the session; see `Encoder.encode`."""
@@ -69,6 +87,41 @@ def installed() -> str | None:
     """Name and version of the ONNX Runtime that `OnnxEncoder.load` would import; None when there is none."""
     version = package_version("onnxruntime")
     return None if version is None else f"onnxruntime {version}".rstrip()
+
+
+def _first_session(
+    onnxruntime: Any, path: Path, threads: int, providers: Sequence[Provider]
+) -> tuple[Any, str]:
+    """The first session that can be made, None where none can; and what the first failure said."""
+    problem = ""
+    for attempt in _attempts(providers):
+        chain = [*((provider.name, dict(provider.options)) for provider in attempt), CPU]
+        try:
+            # From the path: a session made from bytes keeps them for its life.
+            session = onnxruntime.InferenceSession(
+                str(path),
+                _options(onnxruntime, threads),
+                providers=chain,
+                enable_fallback=0,  # its own prints to stdout, and forgets the providers that would do
+            )
+        except Exception as error:  # each failure has its own class in a private module
+            problem = problem or first_line(error)
+        else:
+            return session, problem
+    return None, problem
+
+
+def _attempts(providers: Sequence[Provider]) -> Iterator[Sequence[Provider]]:
+    """All together; since a failure does not tell whose it is, then each alone; then the CPU."""
+    yield providers
+    if len(providers) > 1:
+        yield from ([provider] for provider in providers)
+    if providers:
+        yield ()
+
+
+def _warn(text: str) -> None:
+    warnings.warn(f"{FILENAME} asks for {text}", DeviceWarning, stacklevel=3)
 
 
 def _check_signature(session: Any, spec: EncoderSpec, path: Path) -> None:

@@ -1,7 +1,8 @@
 """Query encoders run by LiteRT, or by tflite-runtime where that is what a device has.
 
 A TFLite file has a signature for each of a few numbers of tokens (see `EncoderSpec.lengths`); a query is
-padded to the next. Both packages read the same file alike.
+padded to the next. Both packages read the same file alike. Delegates, libraries that hand operators to other
+hardware, come from the device's configuration; without one, or when it fails, XNNPACK runs on the CPU.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import threading
+import warnings
 from bisect import bisect_left
 from collections.abc import Sequence
 from pathlib import Path
@@ -17,12 +19,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from edge_runtime.device_config import FILENAME, Delegate
 from edge_runtime.encoder_spec import EncoderSpec, signature
 from edge_runtime.encoders.base import Encoder, checked_vector, first_line, package_version
-from edge_runtime.errors import ClosedError, EngineError
+from edge_runtime.errors import ClosedError, DeviceWarning, EngineError
 
 PACKAGES = {"ai_edge_litert": "ai-edge-litert", "tflite_runtime": "tflite-runtime"}
 """Modules that can run a file, the better first, and what pip calls them."""
+
+_DELEGATE_FUNCTIONS = ("tflite_plugin_create_delegate", "tflite_plugin_destroy_delegate")
 
 INPUTS, OUTPUT = ("attention_mask", "input_ids"), "sentence_embedding"
 
@@ -37,20 +42,35 @@ class TfliteEncoder(Encoder):
         self._lock = threading.Lock()
 
     @classmethod
-    def load(cls, path: Path, spec: EncoderSpec, *, threads: int = 1) -> TfliteEncoder:
-        """Maps the file at `path`; `threads` compute threads a query.
+    def load(
+        cls, path: Path, spec: EncoderSpec, *, threads: int = 1, delegates: Sequence[Delegate] = ()
+    ) -> TfliteEncoder:
+        """Maps the file at `path`.
+
+        Args:
+            path: the model.
+            spec: the manifest's entry for it.
+            threads: compute threads a query.
+            delegates: to hand operators to, in this order. One that cannot be had is left out with a
+                `DeviceWarning`.
 
         Raises:
             EngineError: neither package is installed, or the one that is refuses the file.
         """
         module, engine = _import(spec)
+        interpreter, loaded = None, _load_delegates(module, delegates)
+        if loaded:
+            interpreter = _delegated(module, path, spec, threads, loaded)
         try:
-            # From the path, which is mapped; bytes would be a copy for the encoder's life.
-            interpreter = module.Interpreter(model_path=str(path), num_threads=threads)
+            if interpreter is None:
+                # From the path, which is mapped; bytes would be a copy for the encoder's life.
+                interpreter = module.Interpreter(model_path=str(path), num_threads=threads)
             found = interpreter.get_signature_list()
         except Exception as error:  # ValueError and RuntimeError, by what is wrong
             raise EngineError(f"{path}: {engine} refuses this encoder ({first_line(error)})") from None
         _check_signatures(found, spec, path)
+        if loaded:
+            engine = f"{engine} ({', '.join(Path(name).name for name in loaded)})"
         return cls(interpreter, spec, engine=engine)
 
     def encode(self, token_ids: Sequence[int]) -> NDArray[np.float32]:
@@ -111,6 +131,47 @@ def _import(spec: EncoderSpec) -> tuple[Any, str]:
         f"encoder {spec.id} needs LiteRT ({'; '.join(problems)}); "
         "install it: pip install 'edge-runtime[tflite]'"
     )
+
+
+def _load_delegates(module: Any, delegates: Sequence[Delegate]) -> dict[str, Any]:
+    """Those that can be loaded, by library."""
+    loaded = {}
+    for delegate in delegates:
+        try:
+            _check_library(delegate.library)
+            loaded[delegate.library] = module.load_delegate(delegate.library, dict(delegate.options))
+        except Exception as error:  # OSError from the loader, ValueError from the delegate
+            lines = str(error).strip().splitlines() or [type(error).__name__]
+            _warn(delegate.library, lines[-1][:200])  # LiteRT puts the delegate's own words last
+    return loaded
+
+
+def _check_library(name: str) -> None:
+    """Before `load_delegate`, whose objects complain from their finalizer when they were not finished."""
+    import ctypes
+
+    library = ctypes.CDLL(name)
+    if not all(hasattr(library, function) for function in _DELEGATE_FUNCTIONS):
+        raise ValueError(f"no TFLite delegate: it has no {_DELEGATE_FUNCTIONS[0]}")
+
+
+def _delegated(module: Any, path: Path, spec: EncoderSpec, threads: int, loaded: dict[str, Any]) -> Any:
+    """An interpreter with all delegates; None, and none left in `loaded`, when one refuses the file."""
+    try:
+        made = module.Interpreter(
+            model_path=str(path), num_threads=threads, experimental_delegates=list(loaded.values())
+        )
+        made.get_signature_runner(signature(spec.lengths[0]))  # a delegate may fail as late as this
+    except Exception as error:
+        _warn(", ".join(loaded), first_line(error))
+        loaded.clear()
+        return None
+    return made
+
+
+def _warn(library: str, problem: str) -> None:
+    text = f"{FILENAME} asks for the delegate {library}, which cannot be used here ({problem})"
+    warnings.warn(f"{text}; XNNPACK on the CPU runs instead", DeviceWarning, stacklevel=3)
 
 
 def _check_signatures(found: Any, spec: EncoderSpec, path: Path) -> None:

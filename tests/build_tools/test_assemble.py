@@ -46,7 +46,8 @@ def test_encoders_in_the_manifest(bundle: Path) -> None:
 
     manifest, card = manifests.read(bundle / manifests.FILENAME), quality.read(bundle)
     layers, static = manifest.encoders
-    assert (layers.kind, layers.path, layers.layers) == ("onnx", "encoders/layers2.onnx", 2)
+    assert (layers.kind, layers.path, layers.layers) == ("onnx", "encoders/layers2/model.onnx", 2)
+    assert layers.members == ("encoders/layers2/model.onnx", "encoders/layers2/weights.bin")
     assert (static.kind, static.path, static.layers) == ("static", "encoders/static", 0)
     assert static.writer.keys() == {"torch", "numpy", "tokenizers"}
     for spec in (layers, static):

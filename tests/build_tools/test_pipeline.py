@@ -54,7 +54,7 @@ def test_blockwise_precision_beside_int8(make: Make) -> None:
     int8, blockwise = manifest_of(bundle).encoders
     assert (int8.id, int8.requires) == ("layers2", ())
     assert (blockwise.id, blockwise.requires) == ("layers2-blockwise", ("dot_product",))
-    assert blockwise.path == "encoders/layers2-blockwise.onnx"
+    assert blockwise.path == "encoders/layers2-blockwise/model.onnx"
     first, second = quality.read(bundle).parity
     assert (second.encoder, second.cosine_mean > 0.999) == ("layers2-blockwise", True)
     assert (first.encoder, first.cosine_mean > 0.99) == ("layers2", True)

@@ -66,7 +66,7 @@ def _add_static(
     manifest = manifests.read(bundle / manifests.FILENAME)
     model = manifest.encoders[0]
     fields: dict[str, Any] = {"id": "static", "kind": "static", "path": "encoders/static", "layers": 0}
-    fields |= {"quality": None, "cost": None}  # the model's, not this one's
+    fields |= {"quality": None, "cost": None, "weights": None}  # the model's, not this one's
     spec = replace(model, **(fields | changes))
     folder = bundle / spec.path
     folder.mkdir()

@@ -80,12 +80,12 @@ def test_info_reads_a_bundle_that_is_damaged(bundle_copy: Path, capsys: Output) 
 def test_verify_counts_what_it_checked(bundle: Path, capsys: Output) -> None:
     """In words and as JSON."""
     run("verify", "--files-only", str(bundle))
-    assert re.fullmatch(r"tiny 1.0.0: 12 files, 0.1 MB, as built\n", capsys.readouterr().out)
+    assert re.fullmatch(r"tiny 1.0.0: 13 files, 0.1 MB, as built\n", capsys.readouterr().out)
     run("verify", "--json", "--files-only", str(bundle))
     found = json.loads(capsys.readouterr().out)
     size = sum(path.stat().st_size for path in bundle.rglob("*") if path.is_file())
     manifest = (bundle / "manifest.yaml").stat().st_size
-    assert found == {"name": "tiny", "version": "1.0.0", "files": 12, "bytes": size - manifest}
+    assert found == {"name": "tiny", "version": "1.0.0", "files": 13, "bytes": size - manifest}
 
 
 def test_verify_replays_the_golden_queries(
@@ -115,7 +115,7 @@ def test_doctor(bundle: Path, capsys: Output, monkeypatch: pytest.MonkeyPatch) -
     assert without[0].split(maxsplit=2)[1] == "system:"
     run("doctor", "--json", str(bundle))
     findings = json.loads(capsys.readouterr().out)["findings"]
-    assert findings[-1]["about"] == "memory"
+    assert [finding["about"] for finding in findings][-2:] == ["memory", "configuration"]
     assert {"level", "about", "text"} == set(findings[0])
     sound = device.describe()
     monkeypatch.setattr(device, "describe", lambda: dataclasses.replace(sound, machine="armv7l"))
@@ -527,3 +527,31 @@ def test_duplicates_on_a_terminal(bundle: Path, capsys: Output, monkeypatch: pyt
     captured = capsys.readouterr()
     assert captured.err == "\rcomparing passages: 100 %\r\x1b[K"
     assert captured.out
+
+
+def test_what_the_device_lacks_is_said_on_a_line(
+    bundle: Path, home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Once, without a place in the code; the search is answered."""
+    home.mkdir()
+    (home / "device.yaml").write_text("onnx: {providers: [QNNExecutionProvider]}", "utf-8")
+    assert cli.main(["search", str(bundle), "yeast"]) == 0
+    out, err = capsys.readouterr()
+    assert out.startswith("? yeast")
+    assert err.startswith("edge-runtime: device.yaml asks for QNNExecutionProvider, which onnxruntime ")
+    assert err.endswith("runs instead\n")
+    assert err.count("\n") == 1
+
+
+@pytest.mark.parametrize("command", ["search", "info", "verify", "calibrate", "bench"])
+def test_a_broken_configuration_is_one_line(
+    bundle: Path, home: Path, capsys: pytest.CaptureFixture[str], command: str
+) -> None:
+    """Whatever the command."""
+    home.mkdir()
+    (home / "device.yaml").write_text("threads: many", "utf-8")
+    words = ["yeast"] if command == "search" else []
+    assert cli.main([command, str(bundle), *words]) == cli.FAILED
+    err = capsys.readouterr().err
+    assert err.startswith(f"edge-runtime: {home}/device.yaml: threads: expected a whole number; found 'many'")
+    assert err.count("\n") == 1

@@ -8,10 +8,14 @@ from typing import Any
 
 import pytest
 
-from edge_runtime import doctor, encoders
+from edge_runtime import device_config, doctor, encoders, probe
 from edge_runtime.bundle import read_manifest
 from edge_runtime.device import Condition, Device, Throttling
+from edge_runtime.device_config import DeviceConfig
+from edge_runtime.doctor import Finding
+from edge_runtime.encoders import tflite
 from edge_runtime.manifest import EncoderSpec, Manifest
+from edge_runtime.probe import Probe
 
 PI = Device(
     board="Raspberry Pi 5 Model B Rev 1.0",
@@ -105,6 +109,43 @@ def test_a_processor_that_lacks_what_an_encoder_requires(manifest: Manifest) -> 
     single = replace(manifest, encoders=(first,))
     found = doctor.examine(replace(PI, features=()), COOL, single)
     assert [each.about for each in found if each.level == "problem"] == ["encoder layers2"]
+
+
+def test_the_configuration(home: Path) -> None:
+    """What it asks for; a broken one is a problem, and the rest is examined by the defaults."""
+    expected = Finding("good", "configuration", "the defaults: one thread, on the CPU")
+    assert doctor.configuration() == (expected, DeviceConfig())
+    home.mkdir()
+    file = home / "device.yaml"
+    file.write_text("threads: 2\nonnx: {providers: [CUDAExecutionProvider]}", "utf-8")
+    found, config = doctor.configuration()
+    assert (found.level, found.text) == ("good", f"{file}: 2 threads; onnx: CUDAExecutionProvider")
+    assert config.threads == 2
+    file.write_text("threads: many", "utf-8")
+    found, config = doctor.configuration()
+    assert (found.level, config) == ("problem", DeviceConfig())
+    assert found.text.startswith(f"{file}: threads: expected a whole number")
+
+
+def test_what_would_really_run(manifest: Manifest, two_engines: Path, home: Path) -> None:
+    """Loaded in processes of their own: what was asked for and is not there, then what runs instead."""
+    assert probe.accelerated(two_engines, DeviceConfig(threads=2)) == ()
+    home.mkdir()
+    (home / "device.yaml").write_text("tflite: {delegates: [{library: /missing.so}]}", "utf-8")
+    (found,) = probe.accelerated(two_engines, device_config.read())
+    assert (found.encoder, found.engine) == ("layers2-tflite", tflite.installed())
+    findings = doctor.examine(PI, COOL, manifest, probes=[found])
+    told = [(each.level, each.text) for each in findings if each.about == "encoder layers2-tflite"]
+    assert told == [("warning", found.problems[0]), ("good", tflite.installed())]
+    assert found.problems[0].endswith("; XNNPACK on the CPU runs instead")
+
+
+def test_an_encoder_that_cannot_be_loaded(manifest: Manifest) -> None:
+    """A driver crashed: a problem, for opening would end the same way."""
+    crashed = Probe("layers2", None, ("encoder layers2: a new process was killed by SIGSEGV",))
+    findings = doctor.examine(PI, COOL, manifest, probes=[crashed])
+    (bad,) = [each for each in findings if each.level != "good"]
+    assert (bad.level, bad.about, bad.text) == ("problem", "encoder layers2", crashed.problems[0])
 
 
 def test_versions_that_crash(manifest: Manifest) -> None:

@@ -37,6 +37,8 @@ else:
     print("answered")
 """
 
+MODEL, WEIGHTS = "encoders/layers2/model.onnx", "encoders/layers2/weights.bin"
+
 Fault = Callable[[Path], object]
 
 
@@ -133,9 +135,11 @@ def _other_words(bundle: Path) -> None:
         (_write("tokenizer.json", b'{"a": 1}'), "BundleError .*tokenizer.json: tokenizers .* cannot use it"),
         (_tokenizer(model=None), "BundleError .*tokenizer.json: tokenizers .* cannot use it"),
         (_other_words, "EngineError onnxruntime .* failed on [0-9]+ tokens"),
-        (_write("encoders/layers2.onnx", b"garbage"), "EngineError .*layers2.onnx: onnxruntime .* refuses"),
-        (_write("encoders/layers2.onnx", b""), "EngineError .*layers2.onnx: onnxruntime .* refuses"),
-        (_cut("encoders/layers2.onnx", 30_000), "EngineError .*layers2.onnx: onnxruntime .* refuses"),
+        (_write(MODEL, b"garbage"), "EngineError .*model.onnx: onnxruntime .* refuses"),
+        (_write(MODEL, b""), "EngineError .*model.onnx: onnxruntime .* refuses"),
+        (_cut(MODEL, 3_000), "EngineError .*model.onnx: onnxruntime .* refuses"),
+        (_write(WEIGHTS, b""), "EngineError .*model.onnx: onnxruntime .* refuses"),
+        (_cut(WEIGHTS, 9_000), "EngineError .*model.onnx: onnxruntime .* refuses"),
         (_write("documents.sqlite", b"not a database" * 999), "BundleError .*SQLite cannot read it"),
         (_write("documents.sqlite", b""), "BundleError .*SQLite cannot read it"),
         (_cut("documents.sqlite", 9_000), "BundleError .*documents.sqlite: "),

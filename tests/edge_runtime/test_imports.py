@@ -134,10 +134,10 @@ def test_a_missing_engine_is_named_with_the_command(bundle: Path) -> None:
 def test_the_public_surface_is_exactly_this() -> None:
     """A name more or less is a decision, not an accident."""
     errors = ["BundleError", "ClosedError", "CompatibilityError", "EngineError", "Error", "IntegrityError"]
-    errors += ["ManifestError", "QueryError", "SelfTestError", "StateError"]
+    errors += ["ConfigError", "ManifestError", "QueryError", "SelfTestError", "StateError"]
     answers = ["Duplicate", "Evidence", "Hit", "Passage", "Snippet"]
     assert sorted(edge_runtime.__all__) == sorted(
-        [*errors, *answers, "Info", "Retriever", "__version__", "open"]
+        [*errors, *answers, "DeviceWarning", "Info", "Retriever", "__version__", "open"]
     )
     for name in edge_runtime.__all__:
         assert getattr(edge_runtime, name) is not None

@@ -138,6 +138,12 @@ BROKEN: list[tuple[Change, str]] = [
         "encoders.0.requires.0: expected one of dot_product; found 'sme'",
     ),
     (put("encoders.0", "requires", "dot_product"), "encoders.0.requires: expected a list"),
+    (
+        put("encoders.0", "weights", "a.bin"),
+        "encoders.0.weights: expected another file beside 'encoders/a.onnx'",
+    ),
+    (put("encoders.0", "weights", "encoders/a.onnx"), "encoders.0.weights: expected another file beside"),
+    (put("encoders.0", "weights", "encoders/a.bin"), "files: not listed although used: 'encoders/a.bin'"),
     (put("encoders.0", "id", "a/b"), "encoders.0.id: expected lower-case"),
     (put("encoders.0", "id", "auto"), "encoders.0.id: expected another name; 'auto' means the calibrated"),
     (put("encoders.0", "layers", -1), "encoders.0.layers: expected 0 or more; found -1"),
@@ -357,6 +363,19 @@ def test_a_static_encoder_is_three_files() -> None:
         files = [entry for entry in value["files"] if entry["path"] != member]
         with pytest.raises(ManifestError, match=f"files: not listed although used: '{member}'"):
             parse(value | {"files": files})
+
+
+def test_an_onnx_encoder_may_be_two_files() -> None:
+    """The model and its weights, each with a hash of its own; other kinds have none."""
+    value = plain()
+    value["encoders"][0]["weights"] = "encoders/a.bin"
+    value["files"].append({"path": "encoders/a.bin", "size": 1, "sha256": SHA})
+    found = parse(value)
+    assert found.encoders[0].members == ("encoders/a.onnx", "encoders/a.bin")
+    assert manifests.parse(manifests.dump(found)) == found
+    value["encoders"][0] |= {"kind": "static", "layers": 0}
+    with pytest.raises(ManifestError, match=r"encoders.0.weights: only for onnx, and this is static"):
+        parse(value)
 
 
 @pytest.mark.parametrize("retention", [None, 0.0, 0.98, 1.02])

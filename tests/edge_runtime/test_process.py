@@ -7,7 +7,7 @@ import signal
 import pytest
 
 from edge_runtime import process
-from edge_runtime.errors import EngineError, Error
+from edge_runtime.errors import DeviceWarning, EngineError, Error
 
 
 def code(monkeypatch: pytest.MonkeyPatch, text: str) -> None:
@@ -50,6 +50,24 @@ def test_a_process_that_hangs(monkeypatch: pytest.MonkeyPatch) -> None:
     code(monkeypatch, "import time; time.sleep(600)")
     with pytest.raises(Error, match=r"^b: no answer from a new process in 0 s$"):
         process.call("child", {}, about="b", timeout_seconds=0.2)
+
+
+def test_warnings_about_the_device_come_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    """From there to here, before an answer as well as before an error; others stay there."""
+    body = (
+        "import sys, warnings; sys.path[0] = sys.argv[1]; from edge_runtime import errors, process\n"
+        "def answer(request):\n"
+        "    warnings.warn('no GPU', errors.DeviceWarning); warnings.warn('other')\n"
+        "    if request: raise errors.EngineError('no engine')\n"
+        "    return {'a': 1}\n"
+        "process.reply(answer)"
+    )
+    code(monkeypatch, body)
+    with pytest.warns(DeviceWarning, match=r"^no GPU$") as caught:
+        assert process.call("child", {}, about="b") == {"a": 1}
+    assert len(caught) == 1
+    with pytest.warns(DeviceWarning, match=r"^no GPU$"), pytest.raises(EngineError, match=r"^no engine$"):
+        process.call("child", {"fail": 1}, about="b")
 
 
 def test_errors_of_ours_keep_their_class(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 
 from build_tools.compile.blockwise import BLOCK, quantize_blocks, quantize_matrices
-from build_tools.compile.onnx import OUTPUT, compile_onnx
+from build_tools.compile.onnx import MODEL, OUTPUT, WEIGHTS, compile_onnx
 from build_tools.distill.batches import pad
 from build_tools.distill.encoder import encode_tokens
 from build_tools.distill.student import Student
@@ -67,14 +67,14 @@ def test_it_agrees_with_pytorch(
     """Alone and padded, closer than int8 comes; all matrices are in blocks, attention is fused."""
     module, path = small_student(ndim, pooling), tmp_path / "encoder"
     compile_onnx(module, path, precision="blockwise")
-    kinds = Counter(node.op_type for node in onnx.load(str(path)).graph.node)
+    kinds = Counter(node.op_type for node in onnx.load(str(path / MODEL)).graph.node)
     assert kinds["MatMulNBits"] == 2 * 6 + (ndim != 32)
     assert kinds["MultiHeadAttention"] == 2
     assert kinds["SkipLayerNormalization"] == 4
     assert not kinds.keys() & {"MatMul", "Gemm", "Softmax", "Erf"}
     rng = np.random.default_rng(0)
     tokens = [rng.integers(0, 80, length).tolist() for length in (1, 2, 7, 33, 64)]
-    session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    session = onnxruntime.InferenceSession(str(path / MODEL), providers=["CPUExecutionProvider"])
     found = []
     for batch in (*([sequence] for sequence in tokens), tokens):
         ids, mask = (tensor.numpy() for tensor in pad(batch))
@@ -88,4 +88,5 @@ def test_the_same_student_gives_the_same_bytes(tmp_path: Path, small_student: Ca
     """As in int8."""
     for name in ("one", "two"):
         compile_onnx(small_student(), tmp_path / name, precision="blockwise")
-    assert (tmp_path / "one").read_bytes() == (tmp_path / "two").read_bytes()
+    for file in (MODEL, WEIGHTS):
+        assert (tmp_path / "one" / file).read_bytes() == (tmp_path / "two" / file).read_bytes()

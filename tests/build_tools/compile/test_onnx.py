@@ -13,7 +13,7 @@ import onnxruntime
 import pytest
 from numpy.typing import NDArray
 
-from build_tools.compile.onnx import OUTPUT, compile_onnx
+from build_tools.compile.onnx import MODEL, OUTPUT, WEIGHTS, compile_onnx
 from build_tools.distill.batches import pad
 from build_tools.distill.encoder import encode_tokens
 from build_tools.distill.student import Student
@@ -33,10 +33,10 @@ def answers(path: Path, tokens: list[list[int]]) -> NDArray[np.float32]:
 
 @pytest.fixture(scope="module")
 def compiled(tmp_path_factory: pytest.TempPathFactory, small_student: Callable[..., Student]) -> Path:
-    """The file that most tests look at."""
-    path = tmp_path_factory.mktemp("onnx") / "encoder.onnx"
+    """The model that most tests look at, its weights beside it."""
+    path = tmp_path_factory.mktemp("onnx") / "encoder"
     compile_onnx(small_student(), path)
-    return path
+    return path / MODEL
 
 
 def test_the_graph_is_fused_and_quantized(compiled: Path) -> None:
@@ -57,6 +57,18 @@ def test_the_word_table_is_int8(compiled: Path) -> None:
     assert shapes[(80, 1)] == onnx.TensorProto.FLOAT
 
 
+def test_the_weights_are_in_their_own_file(compiled: Path) -> None:
+    """All that are worth mapping, once each; the model alone is a graph."""
+    graph = onnx.load(str(compiled), load_external_data=False).graph
+    outside = {item.name: item.external_data for item in graph.initializer if item.external_data}
+    names = {entry.value for entries in outside.values() for entry in entries if entry.key == "location"}
+    assert names == {WEIGHTS}
+    assert all(len(item.raw_data) < 1024 for item in graph.initializer)
+    whole = {item.name: item.raw_data for item in onnx.load(str(compiled)).graph.initializer}
+    assert (compiled.parent / WEIGHTS).stat().st_size == sum(len(whole[name]) for name in outside)
+    assert sorted(file.name for file in compiled.parent.iterdir()) == [MODEL, WEIGHTS]
+
+
 def test_inputs_and_output(compiled: Path) -> None:
     """The names and types that the runtime relies on."""
     session = onnxruntime.InferenceSession(str(compiled), providers=["CPUExecutionProvider"])
@@ -72,8 +84,8 @@ def test_it_agrees_with_pytorch(
     tmp_path: Path, small_student: Callable[..., Student], ndim: int, pooling: str
 ) -> None:
     """At every length, alone and padded, with either pooling and with a projection."""
-    module, path = small_student(ndim, pooling), tmp_path / "encoder.onnx"
-    compile_onnx(module, path)
+    module, path = small_student(ndim, pooling), tmp_path / "encoder" / MODEL
+    compile_onnx(module, path.parent)
     rng = np.random.default_rng(0)
     tokens = [rng.integers(0, 80, length).tolist() for length in LENGTHS]
     expected = encode_tokens(module, tokens)
@@ -88,15 +100,27 @@ def test_the_same_student_gives_the_same_bytes(
     tmp_path: Path, compiled: Path, small_student: Callable[..., Student]
 ) -> None:
     """And nothing of this machine is in them."""
-    compile_onnx(small_student(), tmp_path / "elsewhere.onnx")
-    data = (tmp_path / "elsewhere.onnx").read_bytes()
+    compile_onnx(small_student(), tmp_path / "elsewhere")
+    data = (tmp_path / "elsewhere" / MODEL).read_bytes()
     assert data == compiled.read_bytes()
+    assert (tmp_path / "elsewhere" / WEIGHTS).read_bytes() == (compiled.parent / WEIGHTS).read_bytes()
     assert b".py" not in data
     assert str(tmp_path).encode() not in data
+
+
+def test_what_a_killed_run_left_is_replaced(
+    tmp_path: Path, compiled: Path, small_student: Callable[..., Student]
+) -> None:
+    """Nothing is written behind it."""
+    left = tmp_path / "encoder"
+    left.mkdir()
+    (left / WEIGHTS).write_bytes(b"half")
+    compile_onnx(small_student(), left)
+    assert (left / WEIGHTS).read_bytes() == (compiled.parent / WEIGHTS).read_bytes()
 
 
 def test_logging_is_left_as_it_was(tmp_path: Path, small_student: Callable[..., Student]) -> None:
     """The program that builds keeps its own log levels."""
     before = logging.getLogger().level
-    compile_onnx(small_student(), tmp_path / "encoder.onnx")
+    compile_onnx(small_student(), tmp_path / "encoder")
     assert logging.getLogger().level == before

@@ -87,6 +87,27 @@ def test_loads_from_a_bundle(bundle: Path) -> None:
     opened.close()
 
 
+def test_a_model_of_one_file(bundle: Path, tmp_path: Path, spec: EncoderSpec, encoder: OnnxEncoder) -> None:
+    """As bundles had them before weights got a file of their own."""
+    onnx.save(onnx.load(str(bundle / spec.path)), str(tmp_path / "m.onnx"))
+    single = OnnxEncoder.load(tmp_path / "m.onnx", replace(spec, weights=None))
+    assert np.array_equal(single.encode([2, 70, 3]), encoder.encode([2, 70, 3]))
+    single.close()
+
+
+def test_weights_outside_of_the_bundle_are_refused(bundle: Path, tmp_path: Path, spec: EncoderSpec) -> None:
+    """A model cannot name a file that the manifest cannot list."""
+    (tmp_path / "inner").mkdir()
+    (tmp_path / "weights.bin").write_bytes((bundle / str(spec.weights)).read_bytes())
+    changed = onnx.load(str(bundle / spec.path), load_external_data=False)
+    for tensor in changed.graph.initializer:
+        for entry in tensor.external_data:
+            entry.value = "../weights.bin" if entry.key == "location" else entry.value
+    (tmp_path / "inner/m.onnx").write_bytes(changed.SerializeToString())
+    with pytest.raises(EngineError, match="refuses this encoder"):
+        OnnxEncoder.load(tmp_path / "inner/m.onnx", spec)
+
+
 @pytest.mark.parametrize("ids", [[], [10**6], [-(10**6)], [2] * 5000])
 def test_ids_that_the_model_cannot_take_are_one_error(encoder: OnnxEncoder, ids: list[int]) -> None:
     """None at all, beyond the vocabulary, more than there are positions."""

@@ -18,6 +18,7 @@ import edge_runtime
 from edge_runtime import encoders
 from edge_runtime import manifest as manifests
 from edge_runtime.bundle import Bundle
+from edge_runtime.device_config import DeviceConfig
 from edge_runtime.encoders import tflite
 from edge_runtime.encoders.tflite import TfliteEncoder
 from edge_runtime.errors import ClosedError, EngineError
@@ -48,7 +49,7 @@ def test_the_manifest_has_each_encoder_for_each_engine(specs: dict[str, EncoderS
     """A static one once; the first engine's keeps the recipe's id."""
     kinds = {name: (found.kind, found.path, found.lengths) for name, found in specs.items()}
     assert kinds == {
-        "layers2": ("onnx", "encoders/layers2.onnx", ()),
+        "layers2": ("onnx", "encoders/layers2/model.onnx", ()),
         "layers2-tflite": ("tflite", "encoders/layers2-tflite.tflite", (8, 24)),
         "static": ("static", "encoders/static", ()),
     }
@@ -110,7 +111,7 @@ def test_many_threads_share_one_encoder(encoder: TfliteEncoder) -> None:
 def test_loads_from_a_bundle(two_engines: Path, spec: EncoderSpec) -> None:
     """`encoders.load` picks the engine and finds the file; `engine` names it without loading."""
     opened = Bundle.open(two_engines)
-    loaded = encoders.load(opened, spec, threads=2)
+    loaded = encoders.load(opened, spec, config=DeviceConfig(threads=2))
     assert loaded.encode([2, 3]).shape == (32,)
     assert encoders.engine(spec) == loaded.engine == tflite.installed()
     loaded.close()
