@@ -1,4 +1,4 @@
-"""What the scripts that build bundles have in common: options, early checks, errors."""
+"""What the scripts have in common: options, early checks, errors."""
 
 from __future__ import annotations
 
@@ -24,15 +24,13 @@ RECIPE = HERE.parent / "bundles" / "beir.yaml"
 
 
 def parser(prog: str, description: str | None, *, section: str, seeds: str) -> argparse.ArgumentParser:
-    """The options of every script.
+    """The options of the scripts that build bundles.
 
     Args:
         section: of RESULTS.md, by default.
         seeds: what happens without ``--seeds``, in words.
     """
-    made = argparse.ArgumentParser(
-        prog=prog, description=description, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    made = plain_parser(prog, description, section=section)
     made.add_argument("--recipe", type=Path, default=RECIPE, help="default: bundles/beir.yaml")
     made.add_argument(
         "--set",
@@ -47,6 +45,14 @@ def parser(prog: str, description: str | None, *, section: str, seeds: str) -> a
     )
     made.add_argument(
         "--out", type=Path, default=Path("build"), help="where bundles are built (default: build)"
+    )
+    return made
+
+
+def plain_parser(prog: str, description: str | None, *, section: str) -> argparse.ArgumentParser:
+    """The options of every script that writes a section of RESULTS.md."""
+    made = argparse.ArgumentParser(
+        prog=prog, description=description, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     made.add_argument("--results", type=Path, default=HERE / "RESULTS.md", help="the file to write into")
     made.add_argument(

@@ -63,9 +63,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def parser() -> argparse.ArgumentParser:
     """The command line."""
-    made = argparse.ArgumentParser(
-        prog=PROG, description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    made = command.plain_parser(PROG, __doc__, section="engines")
     made.add_argument(
         "bundle", type=Path, metavar="BUNDLE", help="a directory with encoders for both engines"
     )
@@ -73,10 +71,6 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument(
         "-n", type=int, default=200, metavar="N", help="queries a length and round (default: 200)"
     )
-    made.add_argument(
-        "--results", type=Path, default=command.HERE / "RESULTS.md", help="the file to write into"
-    )
-    made.add_argument("--section", default="engines", help="which of its places (default: engines)")
     return made
 
 

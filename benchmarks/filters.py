@@ -62,16 +62,10 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def parser() -> argparse.ArgumentParser:
     """The command line."""
-    made = argparse.ArgumentParser(
-        prog=PROG, description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    made = command.plain_parser(PROG, __doc__, section="filters")
     made.add_argument("--passages", type=int, default=100_000, metavar="N", help="default: 100000")
     made.add_argument("--ndim", type=int, default=384, metavar="N", help="dimensions (default: 384)")
     made.add_argument("-n", type=int, default=300, metavar="N", help="queries (default: 300)")
-    made.add_argument(
-        "--results", type=Path, default=command.HERE / "RESULTS.md", help="the file to write into"
-    )
-    made.add_argument("--section", default="filters", help="which of its places (default: filters)")
     return made
 
 

@@ -26,12 +26,13 @@ from tables import markdown
 import edge_runtime
 from build_tools import card, documents, evaluate
 from build_tools.evaluate import Questions, Ranked
+from build_tools.first_stage import Found
 from build_tools.progress import Progress
 from edge_runtime import candidates, fusion
 from edge_runtime.bundle import Bundle
-from edge_runtime.candidates import Candidate, Grouped
+from edge_runtime.candidates import Candidate
 from edge_runtime.dense import DenseIndex
-from edge_runtime.lexical import LexicalIndex, WordScores
+from edge_runtime.lexical import LexicalIndex
 from edge_runtime.manifest import FusionSpec
 
 PROG = "fusion.py"
@@ -39,16 +40,7 @@ SPLIT = "test"
 WEIGHTS = tuple(round(0.05 * step, 2) for step in range(1, 20))
 
 
-@dataclass(frozen=True, slots=True)
-class Lists:
-    """What both indexes say to one query."""
-
-    dense: Grouped
-    lexical: Grouped
-    scores: WordScores
-
-
-Way = Callable[[Lists], list[Candidate]]
+Way = Callable[[Found], list[Candidate]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,16 +65,10 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def parser() -> argparse.ArgumentParser:
     """The command line."""
-    made = argparse.ArgumentParser(
-        prog=PROG, description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    made = command.plain_parser(PROG, __doc__, section="fusion")
     made.add_argument("data", nargs="+", type=Path, metavar="DIR", help="a folder in BEIR layout")
     made.add_argument("--out", type=Path, default=Path("build"), help="where bundles are (default: build)")
     made.add_argument("--encoders", default="layers3,static", metavar="ID,ID…", help="default: %(default)s")
-    made.add_argument(
-        "--results", type=Path, default=command.HERE / "RESULTS.md", help="the file to write into"
-    )
-    made.add_argument("--section", default="fusion", help="which of its places (default: fusion)")
     return made
 
 
@@ -113,13 +99,13 @@ def compare(directory: Path, data: Path, encoder: str) -> Comparison:
     questions = card.labelled(data, SPLIT, keys)
     with edge_runtime.open(directory, encoder=encoder, verify="size") as retriever:
         vectors = retriever.encode(list(questions.texts.values()))
-    lists, shipped = _lists(directory, questions, vectors)
+    owners = documents.owners(directory)
+    found, shipped = _found(directory, questions, vectors, owners)
 
     def ndcg(way: Way) -> float:
-        rankings: list[Ranked] = [_named(way(each), directory_owners, keys) for each in lists]
+        rankings: list[Ranked] = [_named(way(each), owners, keys) for each in found]
         return evaluate.measure("", rankings, questions).ndcg_10
 
-    directory_owners = documents.owners(directory)
     fixed = {weight: ndcg(_fixed(shipped, weight)) for weight in WEIGHTS}
     best = max(fixed, key=fixed.__getitem__)
     ways: dict[str, Way] = {
@@ -129,48 +115,49 @@ def compare(directory: Path, data: Path, encoder: str) -> Comparison:
         "convex ½": _convex,
         "weighted": _joined(dataclasses.replace(shipped, method="weighted")),
     }
-    found = {name: ndcg(way) for name, way in ways.items()}
-    return Comparison(command.name_of(data), encoder, {**found, "best weight": fixed[best]}, best)
+    reached = {name: ndcg(way) for name, way in ways.items()}
+    return Comparison(command.name_of(data), encoder, {**reached, "best weight": fixed[best]}, best)
 
 
-def _lists(
-    directory: Path, questions: Questions, vectors: NDArray[np.float32]
-) -> tuple[list[Lists], FusionSpec]:
+def _found(
+    directory: Path, questions: Questions, vectors: NDArray[np.float32], owners: NDArray[np.int32]
+) -> tuple[list[Found], FusionSpec]:
     bundle = Bundle.open(directory, verify="size")
     manifest = bundle.manifest
     dense, words = DenseIndex.open(bundle, manifest.index), LexicalIndex.open(bundle, manifest.lexical)
-    owners = bundle.array(manifest.documents.owners)
     passages, depth = manifest.documents.passages, manifest.fusion.depth
-    lists = []
+    found = []
     for text, vector in zip(questions.texts.values(), vectors, strict=True):
         near, scores = dense.search(vector, passages), words.scores(text)
         said = scores.best(passages)
-        lists.append(
-            Lists(
+        found.append(
+            Found(
                 candidates.group(near, owners[near.rows], depth),
                 candidates.group(said, owners[said.rows], depth),
                 scores,
             )
         )
-    return lists, manifest.fusion
+    for part in (dense, words, bundle):
+        part.close()
+    return found, manifest.fusion
 
 
 def _joined(spec: FusionSpec) -> Way:
-    return lambda each: fusion.fuse(each.dense, each.lexical, each.scores, spec=spec, limit=evaluate.DEPTH)
+    return lambda each: each.fused(spec, evaluate.DEPTH)
 
 
 def _fixed(spec: FusionSpec, weight: float) -> Way:
     """The same scores under one weight for all queries."""
     odds = math.log(weight / (1 - weight))
 
-    def join(each: Lists) -> list[Candidate]:
+    def join(each: Found) -> list[Candidate]:
         balance = odds + fusion.WORDS_PULL * each.scores.share
         return _joined(dataclasses.replace(spec, method="weighted", balance=balance))(each)
 
     return join
 
 
-def _convex(each: Lists) -> list[Candidate]:
+def _convex(each: Found) -> list[Candidate]:
     """The mean of both lists' scores, each scaled to 0 to 1 within its list; what is not there has 0."""
     totals: dict[int, float] = {}
     rows: dict[int, int] = {}

@@ -72,18 +72,12 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def parser() -> argparse.ArgumentParser:
     """The command line."""
-    made = argparse.ArgumentParser(
-        prog=PROG, description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    made = command.plain_parser(PROG, __doc__, section="imports")
     made.add_argument("bundle", type=Path, metavar="BUNDLE", help="a bundle's directory")
     made.add_argument("--rounds", type=int, default=9, metavar="N", help="processes an encoder (default: 9)")
     made.add_argument(
         "--encoders", nargs="+", metavar="ID", help="which of them (default: the first of each kind)"
     )
-    made.add_argument(
-        "--results", type=Path, default=command.HERE / "RESULTS.md", help="the file to write into"
-    )
-    made.add_argument("--section", default="imports", help="which of its places (default: imports)")
     return made
 
 

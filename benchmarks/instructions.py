@@ -81,17 +81,11 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def parser() -> argparse.ArgumentParser:
     """The command line."""
-    made = argparse.ArgumentParser(
-        prog=PROG, description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    made = command.plain_parser(PROG, __doc__, section="instructions")
     made.add_argument("bundle", type=Path, metavar="BUNDLE", help="a bundle's directory")
     made.add_argument(
         "--cpu", action="append", metavar="CPU", help=f"may be given again (default: {' and '.join(CPUS)})"
     )
-    made.add_argument(
-        "--results", type=Path, default=command.HERE / "RESULTS.md", help="the file to write into"
-    )
-    made.add_argument("--section", default="instructions", help="which of its places (default: instructions)")
     return made
 
 

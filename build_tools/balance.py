@@ -13,10 +13,7 @@ from numpy.typing import NDArray
 
 from build_tools import evaluate
 from build_tools.evaluate import Questions
-from build_tools.first_stage import FirstStage
-from edge_runtime import fusion
-from edge_runtime.candidates import Grouped
-from edge_runtime.lexical import WordScores
+from build_tools.first_stage import FirstStage, Found
 from edge_runtime.manifest import FusionSpec
 
 MIN_QUERIES, MAX_QUERIES = 100, 1000
@@ -26,15 +23,6 @@ its test split, 100 and more did not.
 
 BALANCES = tuple(round(0.4 * step, 1) for step in range(-6, 16))
 """What is tried, -2.4 to 6; beyond, one of both sides is all but silent."""
-
-
-@dataclass(frozen=True, slots=True)
-class Lists:
-    """What both indexes say to one query."""
-
-    dense: Grouped
-    lexical: Grouped
-    scores: WordScores
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,9 +50,9 @@ def learn(
         keys: document keys by number.
     """
     texts = questions.texts.values()
-    lists = [_lists(text, vector, first) for text, vector in zip(texts, vectors, strict=True)]
+    found = [first.found(text, vector) for text, vector in zip(texts, vectors, strict=True)]
     tried = {
-        balance: _ndcg(replace(spec, balance=balance), questions, lists, first.owners, keys)
+        balance: _ndcg(replace(spec, balance=balance), questions, found, first.owners, keys)
         for balance in sorted({*BALANCES, spec.balance})
     }
     best = max(tried.values(), key=lambda values: float(values.mean()))
@@ -73,22 +61,17 @@ def learn(
     return Learnt(chosen, float(tried[chosen].mean()), float(tried[spec.balance].mean()))
 
 
-def _lists(text: str, vector: NDArray[np.float32], first: FirstStage) -> Lists:
-    return Lists(first.dense(vector), first.lexical(text), first.words.scores(text))
-
-
 def _ndcg(
     spec: FusionSpec,
     questions: Questions,
-    lists: Sequence[Lists],
+    found: Sequence[Found],
     owners: NDArray[np.int32],
     keys: Sequence[str],
 ) -> NDArray[np.float64]:
     """Of each query."""
     rankings = []
-    for each in lists:
-        fused = fusion.fuse(each.dense, each.lexical, each.scores, spec=spec, limit=10)
-        rankings.append([(keys[owners[candidate.row]], candidate.score) for candidate in fused])
+    for each in found:
+        rankings.append([(keys[owners[one.row]], one.score) for one in each.fused(spec, 10)])
     return evaluate.ndcg_by_query(rankings, questions)
 
 

@@ -41,6 +41,12 @@ class Questions:
     judgements: Mapping[str, Mapping[str, int]]
 
 
+def questions_of(answers: Mapping[str, Mapping[str, int]]) -> Questions:
+    """Questions from relevance by query and document; their ids are their places."""
+    texts = {str(number): text for number, text in enumerate(answers)}
+    return Questions("labels", texts, {number: answers[text] for number, text in texts.items()})
+
+
 @dataclass(frozen=True, slots=True)
 class VectorSpace:
     """The exact float32 document vectors, with each row's document.

@@ -13,13 +13,27 @@ from typing import Any, cast
 import numpy as np
 from numpy.typing import NDArray
 
+from build_tools import documents
 from build_tools.fusion import settings
 from build_tools.recipe import FusionSpec
 from edge_runtime import candidates, fusion, manifest
 from edge_runtime.bundle import Bundle
 from edge_runtime.candidates import Candidate, Grouped
-from edge_runtime.lexical import LexicalIndex
+from edge_runtime.lexical import LexicalIndex, WordScores
 from edge_runtime.ranking import Ranking
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What both indexes say to one query, and the BM25 scores behind the one of words."""
+
+    dense: Grouped
+    lexical: Grouped
+    scores: WordScores
+
+    def fused(self, spec: manifest.FusionSpec, limit: int) -> list[Candidate]:
+        """Both joined, the best `limit`."""
+        return fusion.fuse(self.dense, self.lexical, self.scores, spec=spec, limit=limit)
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +50,24 @@ class FirstStage:
     words: LexicalIndex
     spec: FusionSpec
 
+    @classmethod
+    def of(
+        cls,
+        vectors: NDArray[np.float32],
+        corpus: Path,
+        words: tuple[Path, manifest.LexicalSpec],
+        spec: FusionSpec,
+    ) -> FirstStage:
+        """From the stages of a build.
+
+        Args:
+            corpus: the directory of the built documents (`build_tools.documents`).
+            words: the word index's folder, and what the manifest says of it.
+        """
+        path, lexical = words
+        stage = path.parents[len(Path(lexical.path).parts) - 1]
+        return cls(vectors, documents.owners(corpus), open_words(stage, lexical), spec)
+
     def dense(self, vector: NDArray[np.float32]) -> Grouped:
         """The documents nearest to a query vector (ndim,), by their best passage."""
         scores = np.asarray(self.vectors @ vector, np.float32)
@@ -46,12 +78,15 @@ class FirstStage:
         """The documents that share words with a query, by their best passage."""
         return self._grouped(self.words.search(text, len(self.owners)))
 
+    def found(self, text: str, vector: NDArray[np.float32]) -> Found:
+        """What both say to a query."""
+        scores = self.words.scores(text)
+        return Found(self.dense(vector), self._grouped(scores.best(len(self.owners))), scores)
+
     def fused(self, text: str, vector: NDArray[np.float32]) -> list[Candidate]:
         """Both, as the recipe says; what cosines are by chance is what they are for this query."""
-        scores = self.words.scores(text)
         spec = settings(self.spec, vector[np.newaxis], self.vectors)
-        words = self._grouped(scores.best(len(self.owners)))
-        return fusion.fuse(self.dense(vector), words, scores, spec=spec, limit=spec.depth)
+        return self.found(text, vector).fused(spec, spec.depth)
 
     def _grouped(self, ranking: Ranking) -> Grouped:
         return candidates.group(ranking, self.owners[ranking.rows], self.spec.depth)

@@ -23,13 +23,13 @@ from build_tools import card, documents, quality, rerank_card
 from build_tools.distill import reranker
 from build_tools.distill.checkpoint import CHECKPOINT
 from build_tools.distill.cross_encoder import Scorer
-from build_tools.distill.labels import LabelledPair, read_labels
+from build_tools.distill.labels import read_labels
 from build_tools.distill.lessons import Lesson
 from build_tools.distill.mining import Passages, mine
 from build_tools.distill.reranker import Lists, RerankerPoint, RerankerSpec
 from build_tools.errors import BuildError, DataError, RecipeError
-from build_tools.evaluate import Questions
-from build_tools.first_stage import FirstStage, open_words
+from build_tools.evaluate import Questions, questions_of
+from build_tools.first_stage import FirstStage
 from build_tools.models import digest_of
 from build_tools.progress import Progress
 from build_tools.quality import QualityCard
@@ -119,10 +119,10 @@ def train_reranker(
         found = read_labels(
             labels, recipe.corpus, ground.corpus.stage.directory, evaluation=recipe.evaluation
         )
-        training, held_out = _split(_answers(found.pairs), spec.seed)
+        training, held_out = _split(found.answers, spec.seed)
         progress.say(f"labels     {len(training):,} queries to learn from, {len(held_out):,} held out")
         asked = _evaluation(recipe, ground)
-        chooser = ground.judged(_questions(held_out))
+        chooser = ground.judged(questions_of(held_out))
         lists = _mine(training, recipe, spec, ground)
         stage = ground.workspace.stage(
             "reranker", spec, digest_of(model, model.tokenizer), tuple(lists.queries), lists.passages
@@ -139,10 +139,9 @@ def _prepare(recipe: Recipe, workspace: Workspace, progress: Progress) -> _Groun
     tower = Tower.load(recipe.teacher)
     corpus = read_corpus(recipe, tower, workspace, progress)
     vectors, _ = encode_corpus(tower, corpus, workspace, progress)
-    path, words = build_lexical(recipe, corpus, workspace, progress)
+    words = build_lexical(recipe, corpus, workspace, progress)
     directory = corpus.stage.directory
-    stage = path.parents[len(Path(words.path).parts) - 1]
-    first = FirstStage(vectors, documents.owners(directory), open_words(stage, words), recipe.fusion)
+    first = FirstStage.of(vectors, directory, words, recipe.fusion)
     titled = recipe.queries.labels is None or recipe.queries.labels.source != "titles"
     return _Ground(tower, corpus, first, documents.keys(directory), workspace, progress, titled)
 
@@ -155,14 +154,6 @@ def _evaluation(recipe: Recipe, ground: _Ground) -> Questions | None:
     if not (folder / "qrels" / f"{recipe.evaluation.split}.tsv").is_file():
         return None
     return card.labelled(folder, recipe.evaluation.split, ground.keys, recipe.evaluation.queries)
-
-
-def _answers(pairs: Iterable[LabelledPair]) -> dict[str, dict[str, int]]:
-    """Relevance by query, then by document."""
-    answers: dict[str, dict[str, int]] = {}
-    for pair in pairs:
-        answers.setdefault(pair.query, {})[pair.document] = pair.relevance
-    return answers
 
 
 def _split(answers: Answers, seed: int) -> tuple[Answers, Answers]:
@@ -178,11 +169,6 @@ def _split(answers: Answers, seed: int) -> tuple[Answers, Answers]:
     held = set(order[:count])
     items = list(enumerate(answers.items()))
     return dict(item for i, item in items if i not in held), dict(item for i, item in items if i in held)
-
-
-def _questions(answers: Answers) -> Questions:
-    texts = {str(number): text for number, text in enumerate(answers)}
-    return Questions("labels", texts, {number: answers[text] for number, text in texts.items()})
 
 
 def _mine(training: Answers, recipe: Recipe, spec: RerankerSpec, ground: _Ground) -> Lists:

@@ -99,13 +99,13 @@ def _parser() -> argparse.ArgumentParser:
 
 def _add_info(commands: Any) -> None:
     parser = commands.add_parser("info", help="say what a bundle holds, without checking its bytes")
-    _add_common(parser)
+    bench_options.add_bundle(parser)
     parser.set_defaults(run=_info)
 
 
 def _add_verify(commands: Any) -> None:
     parser = commands.add_parser("verify", help="hash every file and replay the golden queries")
-    _add_common(parser)
+    bench_options.add_bundle(parser)
     parser.add_argument("--files-only", action="store_true", help="leave out the golden queries")
     parser.set_defaults(run=_verify)
 
@@ -113,21 +113,21 @@ def _add_verify(commands: Any) -> None:
 def _add_doctor(commands: Any) -> None:
     parser = commands.add_parser("doctor", help="say what this device has, and lacks for a bundle")
     parser.add_argument("bundle", nargs="?", metavar="BUNDLE", help="look at what this bundle will need, too")
-    parser.add_argument("--json", action="store_true", help="print JSON")
+    bench_options.add_json(parser)
     parser.set_defaults(run=_doctor)
 
 
 def _add_bench(commands: Any) -> None:
     parser = commands.add_parser("bench", help="measure latency, start-up and memory on this machine")
     bench_options.add_arguments(parser)
-    _add_json(parser)
+    bench_options.add_json(parser)
     parser.set_defaults(run=_bench)
 
 
 def _add_calibrate(commands: Any) -> None:
     summary = "measure every encoder on this device; from then on the best within the budget is used"
     parser = commands.add_parser("calibrate", help=summary)
-    _add_common(parser)
+    bench_options.add_bundle(parser)
     parser.add_argument(
         "--budget-ms",
         type=float,
@@ -144,15 +144,6 @@ def _add_calibrate(commands: Any) -> None:
         help="searches to measure, an encoder (default: %(default)s)",
     )
     parser.set_defaults(run=_calibrate)
-
-
-def _add_common(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("bundle", metavar="BUNDLE", help="a bundle's directory")
-    _add_json(parser)
-
-
-def _add_json(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--json", action="store_true", help="print JSON")
 
 
 def _info(options: argparse.Namespace) -> None:

@@ -122,7 +122,8 @@ def _unit_of_meaning(dense: Grouped, spec: FusionSpec) -> float:
 
 
 def _unit_of_words(scores: WordScores) -> float:
+    best, (mean, spread) = scores.best_score, scores.moments()
     # Equal scores everywhere spread nowhere. One passage that alone has a score spreads as far as this:
-    spread = max(scores.spread, scores.best_score / math.sqrt(scores.passages))
-    lead = max(scores.best_score - scores.mean, spread)
+    spread = max(spread, best / math.sqrt(scores.passages))
+    lead = max(best - mean, spread)
     return math.sqrt(spread * lead) or 1.0

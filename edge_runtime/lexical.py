@@ -93,16 +93,11 @@ class WordScores:
         """The highest; 0 where no passage shares a word."""
         return float(self.scores.max(initial=0))
 
-    @property
-    def mean(self) -> float:
-        """Over all passages."""
-        return float(self.scores.sum(dtype=np.float64)) / self.passages
-
-    @property
-    def spread(self) -> float:
-        """Standard deviation over all passages."""
-        squares = float(np.square(self.scores, dtype=np.float64).sum()) / self.passages
-        return math.sqrt(max(0.0, squares - self.mean**2))
+    def moments(self) -> tuple[float, float]:
+        """Mean and standard deviation over all passages."""
+        scores = self.scores.astype(np.float64)
+        mean = float(scores.sum()) / self.passages
+        return mean, math.sqrt(max(0.0, float(scores @ scores) / self.passages - mean**2))
 
     def of(self, rows: NDArray[np.int64]) -> NDArray[np.float32]:
         """The scores of these passages, shape as given."""
@@ -118,9 +113,8 @@ class WordScores:
             return empty()
         if len(rows) > count:
             last = np.partition(scores, len(rows) - count)[len(rows) - count]
-            kept = (
-                scores >= last
-            )  # every equal of the last one: the lower rows win, not the luck of a partition
+            # Every equal of the last one is kept: the lower rows win, not the luck of a partition.
+            kept = scores >= last
             rows, scores = rows[kept], scores[kept]
         order = np.argsort(-scores, kind="stable")[:count]
         return Ranking(rows[order], scores[order])

@@ -68,8 +68,7 @@ def _add_duplicates(commands: Any) -> None:
 
 
 def _add_bundle(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("bundle", metavar="BUNDLE", help="a bundle's directory")
-    parser.add_argument("--json", action="store_true", help="print JSON")
+    bench_options.add_bundle(parser)
     parser.add_argument(
         "--verify",
         choices=("full", "size"),

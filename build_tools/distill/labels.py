@@ -49,6 +49,14 @@ class Labels:
     unknown: int
 
     @property
+    def answers(self) -> dict[str, dict[str, int]]:
+        """Relevance by query, then by document."""
+        answers: dict[str, dict[str, int]] = {}
+        for pair in self.pairs:
+            answers.setdefault(pair.query, {})[pair.document] = pair.relevance
+        return answers
+
+    @property
     def queries(self) -> tuple[str, ...]:
         """The queries of all pairs, each once."""
         return tuple(dict.fromkeys(pair.query for pair in self.pairs))

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import replace
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
 
 from build_tools import balance, documents, fusion
-from build_tools.distill.labels import LabelledPair, read_labels
+from build_tools.distill.labels import read_labels
 from build_tools.distill.lessons import Lesson
-from build_tools.evaluate import Questions
-from build_tools.first_stage import FirstStage, open_words
+from build_tools.evaluate import questions_of
+from build_tools.first_stage import FirstStage
 from build_tools.progress import Progress
 from build_tools.recipe import Recipe
 from build_tools.stages.corpus import Corpus, DocumentVectors
@@ -46,18 +46,14 @@ def join(
     found = read_labels(
         recipe.fusion.labels, recipe.corpus, directory, evaluation=recipe.evaluation, setting=SETTING
     )
-    questions = _questions(found.pairs)
+    questions = questions_of(dict(islice(found.answers.items(), balance.MAX_QUERIES)))
     if len(questions.texts) < balance.MIN_QUERIES:
         progress.say(
             f"fusion     balance {spec.balance:g}, the recipe's: {len(questions.texts)} labelled queries are "
             f"too few to learn it from ({balance.MIN_QUERIES})"
         )
         return spec
-    path, lexical = words
-    stage = path.parents[len(Path(lexical.path).parts) - 1]
-    first = FirstStage(
-        vectors.vectors, documents.owners(directory), open_words(stage, lexical), recipe.fusion
-    )
+    first = FirstStage.of(vectors.vectors, directory, words, recipe.fusion)
     asked = teacher.encode_queries(list(questions.texts.values()))
     learnt = balance.learn(spec, questions, np.asarray(asked), first, documents.keys(directory))
     progress.say(
@@ -65,13 +61,3 @@ def join(
         f"{learnt.before:.3f} to {learnt.ndcg:.3f}"
     )
     return replace(spec, balance=learnt.balance)
-
-
-def _questions(pairs: Iterable[LabelledPair]) -> Questions:
-    """The first queries of the labels, each with its answers."""
-    answers: dict[str, dict[str, int]] = {}
-    for pair in pairs:
-        answers.setdefault(pair.query, {})[pair.document] = pair.relevance
-    chosen = list(answers)[: balance.MAX_QUERIES]
-    texts = {str(number): text for number, text in enumerate(chosen)}
-    return Questions("labels", texts, {number: answers[text] for number, text in texts.items()})

@@ -1,4 +1,4 @@
-"""The benchmark's command-line arguments, defined once for ``edge-runtime bench`` and benchmarks/latency.py.
+"""Command-line arguments, defined once for all of ``edge-runtime`` and for benchmarks/latency.py.
 
 Apart from `latency`, so that a program can offer them without loading the benchmark.
 """
@@ -17,6 +17,17 @@ CALIBRATION_SEARCHES = 200
 """Of each encoder; enough for a median, on a slow board within a minute."""
 
 MODES = ("hybrid", "dense", "lexical")
+
+
+def add_bundle(parser: argparse.ArgumentParser) -> None:
+    """The bundle, and whether a program reads the answer."""
+    parser.add_argument("bundle", metavar="BUNDLE", help="a bundle's directory")
+    add_json(parser)
+
+
+def add_json(parser: argparse.ArgumentParser) -> None:
+    """``--json``."""
+    parser.add_argument("--json", action="store_true", help="print JSON")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
