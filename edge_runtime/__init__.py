@@ -33,7 +33,7 @@ from edge_runtime.version import __version__
 if TYPE_CHECKING:
     from edge_runtime.candidates import Evidence
     from edge_runtime.duplicates import Duplicate, Passage
-    from edge_runtime.hits import Hit
+    from edge_runtime.hits import Hit, Results
     from edge_runtime.info import Info
     from edge_runtime.retriever import Retriever
     from edge_runtime.snippets import Snippet
@@ -54,6 +54,7 @@ __all__ = [
     "ManifestError",
     "Passage",
     "QueryError",
+    "Results",
     "Retriever",
     "SelfTestError",
     "Snippet",
@@ -68,6 +69,7 @@ _LAZY = {
     "Hit": "edge_runtime.hits",
     "Info": "edge_runtime.info",
     "Passage": "edge_runtime.duplicates",
+    "Results": "edge_runtime.hits",
     "Retriever": "edge_runtime.retriever",
     "Snippet": "edge_runtime.snippets",
 }

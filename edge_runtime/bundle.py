@@ -80,6 +80,11 @@ class Bundle:
         shape, dtype, offset = _read_npy_header(view, self.root / member)
         return np.frombuffer(view[offset:], dtype=dtype).reshape(shape)
 
+    def prefetch(self) -> None:
+        """Asks the system to read ahead all that is mapped so far; it may already be there, or not fit."""
+        for mapping in self._maps.values():
+            mapping.madvise(mmap.MADV_WILLNEED)
+
     def close(self) -> None:
         """Unmaps everything. Views that are still held keep their own mapping alive."""
         for mapping in self._maps.values():
