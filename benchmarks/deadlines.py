@@ -12,7 +12,7 @@ import argparse
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
@@ -31,23 +31,27 @@ from edge_runtime.errors import Error
 
 PROG = "deadlines.py"
 WORDS = "words"
-HEADER = ("threads", "deadline ms", "p50 ms", "p99 ms", "most ms", "late")
+HEADER = ("threads", "deadline ms", "a second", "p50 ms", "p99 ms", "most ms", "late")
 
 
 @dataclass(frozen=True, slots=True)
 class Load:
     """What threads were answered, all together."""
 
-    milliseconds: list[float] = field(default_factory=list)
-    answered_by: list[str] = field(default_factory=list)
+    threads: int
+    deadline: float | None
+    seconds: float
+    milliseconds: list[float]
+    answered_by: list[str]
 
-    def row(self, threads: int, deadline: float | None) -> list[str]:
+    def row(self) -> list[str]:
         """Cells of the table, but for the encoders' shares."""
         times = np.array(self.milliseconds)
         percentiles = [f"{np.percentile(times, percent):.2f}" for percent in (50, 99)]
-        late = "" if deadline is None else f"{(times > deadline).mean():.2%}"
-        shown = "none" if deadline is None else f"{deadline:g}"
-        return [f"{threads}", shown, *percentiles, f"{times.max():.1f}", late]
+        late = "" if self.deadline is None else f"{(times > self.deadline).mean():.2%}"
+        shown = "none" if self.deadline is None else f"{self.deadline:g}"
+        rate = f"{len(times) / self.seconds:.0f}"
+        return [f"{self.threads}", shown, rate, *percentiles, f"{times.max():.1f}", late]
 
     def share(self, how: str) -> str:
         """Of the queries that this encoder, or words alone, answered."""
@@ -78,8 +82,10 @@ def _run(options: argparse.Namespace) -> None:
     questions = _questions(options)
     with edge_runtime.open(options.bundle, encoder=options.encoder) as retriever:
         retriever.warm_up()
-        columns = [*retriever.info().encoders, WORDS]
-        rows = _rows(retriever, questions, options, columns, Progress())
+        loads = list(_loads(retriever, questions, options, Progress()))
+        answered = {name for load in loads for name in load.answered_by} | {WORDS}
+        columns = [name for name in (*retriever.info().encoders, WORDS) if name in answered]
+        rows = [[*load.row(), *map(load.share, columns)] for load in loads]
         table = markdown([*HEADER, *columns], rows)
         body = f"{command.machine()}\n\n{_about(retriever, questions, options)}\n\n{table}"
     replace_section(options.results, options.section, body)
@@ -105,38 +111,35 @@ def _questions(options: argparse.Namespace) -> tuple[str, ...]:
         bundle.close()
 
 
-def _rows(
-    retriever: Retriever,
-    questions: Sequence[str],
-    options: argparse.Namespace,
-    columns: Sequence[str],
-    progress: Progress,
-) -> Iterator[list[str]]:
+def _loads(
+    retriever: Retriever, questions: Sequence[str], options: argparse.Namespace, progress: Progress
+) -> Iterator[Load]:
     deadlines = [None, *sorted(options.deadlines, reverse=True)]
     total = len(deadlines) * len(options.threads)
     with progress.task("measuring", total=total, unit="loads") as advance:
         for threads in options.threads:
             for deadline in deadlines:
-                load = _put(retriever, questions, threads, options.n, deadline)
-                yield load.row(threads, deadline) + [load.share(column) for column in columns]
+                yield _put(retriever, questions, threads, options.n, deadline)
                 advance(1)
 
 
 def _put(
     retriever: Retriever, questions: Sequence[str], threads: int, n: int, deadline: float | None
 ) -> Load:
-    load = Load()
+    milliseconds: list[float] = []
+    answered_by: list[str] = []
 
     def ask(share: int) -> None:
         for query in islice(rounds(questions), share):
             began = time.perf_counter()
             found = retriever.search(query, deadline_ms=deadline)
-            load.milliseconds.append((time.perf_counter() - began) * 1e3)
-            load.answered_by.append(found.encoder or WORDS)
+            milliseconds.append((time.perf_counter() - began) * 1e3)
+            answered_by.append(found.encoder or WORDS)
 
+    began = time.perf_counter()
     with ThreadPoolExecutor(threads) as pool:
         list(pool.map(ask, [-(-n // threads)] * threads))
-    return load
+    return Load(threads, deadline, time.perf_counter() - began, milliseconds, answered_by)
 
 
 if __name__ == "__main__":

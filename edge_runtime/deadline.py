@@ -95,6 +95,10 @@ class Clock:
         """Seconds; negative when the deadline has passed."""
         return self._end - time.perf_counter()
 
+    def begin(self) -> None:
+        """The first stage begins now; what passed before counts against the deadline, and to no stage."""
+        self._last = time.perf_counter()
+
     def lap(self, stage: str) -> None:
         """Ends a stage."""
         self.pace.add(stage, self._ended(stage))

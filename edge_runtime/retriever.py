@@ -28,6 +28,7 @@ from edge_runtime.lexical import MAX_QUERY_CHARS, LexicalIndex
 from edge_runtime.ranker import Ranker
 from edge_runtime.schema import shown
 from edge_runtime.tower import QueryTower
+from edge_runtime.turnstile import Turnstile
 
 if TYPE_CHECKING:
     from edge_runtime.duplicates import Duplicate
@@ -54,7 +55,7 @@ class Retriever:
         self._bundle, self._tower = bundle, tower
         self._dense, self._documents = dense, documents
         self._ranker = Ranker(bundle, tower, dense=dense, lexical=lexical, documents=documents, config=config)
-        self._gate, self._pace = Gate(), Pace()
+        self._gate, self._pace, self._turnstile = Gate(), Pace(), Turnstile()
 
     @classmethod
     def load(
@@ -126,10 +127,7 @@ class Retriever:
         where: Where | None = None,
         deadline_ms: float | None = None,
     ) -> list[Results]:
-        """`search` for each query, in order; a query's hits do not depend on its neighbours.
-
-        Each query has `deadline_ms` of its own, from its turn on.
-        """
+        """`search` for each query, in order, each with `deadline_ms` of its own; neighbours change nothing."""
         ask = partial(self.search, k=k, mode=mode, where=where, deadline_ms=deadline_ms)
         return [ask(query) for query in arguments.texts(queries)]
 
@@ -265,7 +263,8 @@ class Retriever:
         if not isinstance(mode, str) or mode not in get_args(Mode):
             raise QueryError(f"mode: expected one of {', '.join(get_args(Mode))}; found {shown(mode)}")
         tree = None if where is None else filters.parse(where)
-        with self._gate.passage():
+        with self._gate.passage(), self._turnstile.turn():
+            clock.begin()
             allowed = None
             if tree is not None:
                 allowed = self._documents.allowed(tree)
