@@ -127,7 +127,7 @@ class Retriever:
         where: Where | None = None,
         deadline_ms: float | None = None,
     ) -> list[Results]:
-        """`search` for each query, in order, each with `deadline_ms` of its own; neighbours change nothing."""
+        """`search` for each query, in order; each has `deadline_ms` of its own, neighbours change nothing."""
         ask = partial(self.search, k=k, mode=mode, where=where, deadline_ms=deadline_ms)
         return [ask(query) for query in arguments.texts(queries)]
 
