@@ -105,7 +105,7 @@ def read_manifest(directory: str | os.PathLike[str]) -> Manifest:
     root = Path(directory)
     try:
         if root.is_file() and root.suffix == ".edge":
-            raise BundleError(f"{root} is a transport file; unpack it: python3 -m zipfile -e {root} DIR")
+            raise BundleError(f"{root} is a transport file; install it: edge-runtime install {root}")
         if not root.is_dir():
             raise BundleError(f"{root}: no such bundle directory; build one with edge-build build")
     except OSError as error:  # may not look, or a name beyond the system's limits
