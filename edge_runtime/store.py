@@ -218,7 +218,8 @@ def _settle(staged: Path, manifest: Manifest, directory: Path) -> None:
         return
     directory.parent.mkdir(parents=True, exist_ok=True)
     staged.rename(directory)
-    sync_folder(directory.parent)
+    for folder in directory.parents[:3]:  # NAME, bundles and ROOT: each may be new
+        sync_folder(folder)
 
 
 def _activate(name: str, directory: Path) -> None:
