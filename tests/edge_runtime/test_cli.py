@@ -343,17 +343,3 @@ def test_any_bytes_may_be_asked_anywhere(bundle: Path, environment: dict[str, st
     assert done.returncode == 0, done.stderr
     assert done.stderr == ""
     assert done.stdout.count("bread") > 0
-
-
-@pytest.mark.parametrize("command", ["search", "info", "verify", "calibrate", "bench"])
-def test_a_broken_configuration_is_one_line(
-    bundle: Path, home: Path, capsys: pytest.CaptureFixture[str], command: str
-) -> None:
-    """Whatever the command."""
-    home.mkdir()
-    (home / "device.yaml").write_text("threads: many", "utf-8")
-    words = ["yeast"] if command == "search" else []
-    assert cli.main([command, str(bundle), *words]) == cli.FAILED
-    err = capsys.readouterr().err
-    assert err.startswith(f"edge-runtime: {home}/device.yaml: threads: expected a whole number; found 'many'")
-    assert err.count("\n") == 1
