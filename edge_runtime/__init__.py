@@ -2,7 +2,7 @@
 
     import edge_runtime
 
-    with edge_runtime.open("build/python-library/bundle") as retriever:
+    with edge_runtime.open("python-library") as retriever:  # an installed bundle, or a directory
         for hit in retriever.search("remove a directory and everything in it", k=5):
             print(hit.score, hit.title, hit.text)
 
@@ -15,6 +15,7 @@ import os
 from typing import TYPE_CHECKING, Any, Literal
 
 from edge_runtime.errors import (
+    ArchiveError,
     BundleError,
     ClosedError,
     CompatibilityError,
@@ -27,6 +28,7 @@ from edge_runtime.errors import (
     QueryError,
     SelfTestError,
     StateError,
+    StoreError,
 )
 from edge_runtime.version import __version__
 
@@ -39,6 +41,7 @@ if TYPE_CHECKING:
     from edge_runtime.snippets import Snippet
 
 __all__ = [
+    "ArchiveError",
     "BundleError",
     "ClosedError",
     "CompatibilityError",
@@ -58,6 +61,7 @@ __all__ = [
     "SelfTestError",
     "Snippet",
     "StateError",
+    "StoreError",
     "__version__",
     "open",
 ]
@@ -78,30 +82,35 @@ def open(  # noqa: A001 (edge_runtime.open reads as gzip.open does)
     *,
     encoder: str | None = None,
     threads: int | None = None,
-    verify: Literal["full", "size"] = "full",
+    verify: Literal["full", "size"] | None = None,
 ) -> Retriever:
-    """Opens a bundle directory for searching.
+    """Opens a bundle for searching.
 
     Args:
-        bundle: the directory.
+        bundle: the directory, or the name of an installed bundle where no directory has that name. What is
+            open stays as it is while another bundle of the name is installed.
         encoder: the id of the query encoder to use. ``"auto"``, or None, is the one that
             ``edge-runtime calibrate`` chose on this device; the bundle's first where none was.
         threads: compute threads of the engine, a query; those of the device's configuration, else one,
             when None. One is best on small boards.
         verify: ``"full"`` hashes every file first; ``"size"`` starts faster and trusts an earlier full check.
+            None is "size" for an installed bundle, which was checked then, and "full" for a directory.
 
     Raises:
         BundleError: missing, damaged or made for another runtime (see its subclasses).
         EngineError: the encoder's engine is not installed or refuses it.
         ConfigError: the device's configuration, device.yaml, cannot be used.
+        StoreError: the store of installed bundles cannot be read.
         QueryError: an argument that cannot be used, such as an encoder that the bundle does not have.
+
+    An installed bundle that has used up its trial is rolled back first, with a `DeviceWarning`.
     """
     from edge_runtime import choice, device_config
-    from edge_runtime.bundle import Bundle
     from edge_runtime.retriever import Retriever
+    from edge_runtime.store import opening
 
     config = device_config.read()
-    opened = Bundle.open(bundle, verify=verify)
+    opened = opening.open_bundle(bundle, verify=verify)
     try:
         resolved = choice.resolve(opened.manifest, opened.root, encoder, config=config)
         return Retriever.load(opened, encoder=resolved, threads=threads, config=config)

@@ -72,8 +72,8 @@ def _add_bundle(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--verify",
         choices=("full", "size"),
-        default="full",
-        help="hash every file first, or trust an earlier verify and compare sizes (default: full)",
+        help="hash every file first, or trust an earlier check and compare sizes "
+        "(default: size for an installed bundle, else full)",
     )
 
 
