@@ -10,6 +10,7 @@ which is changed in place would be changed in all of them.
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import shutil
@@ -20,6 +21,7 @@ from pathlib import Path
 
 import layer
 
+from edge_runtime import manifest as manifests
 from edge_runtime import state
 from edge_runtime.bundle import Bundle
 from edge_runtime.errors import Error
@@ -105,4 +107,5 @@ def version(home: Path) -> str:
 
 if __name__ == "__main__":
     os.fsync = lambda _: None  # the layer knows what it would have flushed, and nobody cuts the power here
+    manifests.parse = functools.lru_cache(manifests.parse)  # of the same few, hundreds of times
     main(sys.argv[1], Path(sys.argv[2]), Path(sys.argv[3]))

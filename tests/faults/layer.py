@@ -58,12 +58,15 @@ class Cache:
             return Change((os.path.dirname(paths[0]),), lambda: real["unlink"](paths[0]))
         if name == "rmdir":
             return Change((os.path.dirname(paths[0]),), lambda: real["mkdir"](paths[0]))
-        if name in ("unlink", "rename", "replace") and os.path.lexists(paths[-1]) and not os.path.isdir(paths[0]):
+        if name not in ("unlink", "rename", "replace"):
+            return None
+        folder = os.path.isdir(paths[0]) and not os.path.islink(paths[0])
+        if os.path.lexists(paths[-1]) and not folder:
             return self._replaced(paths, real)
-        if name in ("rename", "replace"):
-            folders = (os.path.dirname(paths[0]), os.path.dirname(paths[1]))
-            return Change(folders, lambda: real["rename"](paths[1], paths[0]))
-        return None
+        if name == "unlink":
+            return None  # of what is not there
+        folders = (os.path.dirname(paths[0]), os.path.dirname(paths[1]))
+        return Change(folders, lambda: real["rename"](paths[1], paths[0]))
 
     def _replaced(self, paths: list[str], real: dict[str, Any]) -> Change:
         kept = str(self.shadow / str(next(self._numbers)))
@@ -115,7 +118,7 @@ def fail_at(number: int, fault: str, shadow: Path) -> Callable[[], int]:
             nonlocal made
             made += 1
             reached = made == number or (made > number and fault.endswith("+"))
-            if reached and fault.startswith("E") and not _harmless(name, args):
+            if reached and fault.startswith("E") and not (fault.startswith("ENOSPC") and _reads(name, args)):
                 code = getattr(errno, fault.rstrip("+"))
                 raise OSError(code, os.strerror(code), str(args[0]))
             if reached and not fault.startswith("E"):
@@ -137,6 +140,6 @@ def fail_at(number: int, fault: str, shadow: Path) -> Callable[[], int]:
     return lambda: made
 
 
-def _harmless(name: str, args: tuple[Any, ...]) -> bool:
+def _reads(name: str, args: tuple[Any, ...]) -> bool:
     """Opening for reading, which a full disk allows."""
     return name == "open" and not args[1] & (os.O_CREAT | os.O_WRONLY | os.O_RDWR)
