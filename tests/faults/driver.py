@@ -4,8 +4,8 @@ A program of its own: it forks, which a process with an engine's threads should 
 
     python driver.py FAULT HOME SOURCE
 
-HOME is a device as it is before; each install works on a copy of it whose files are hard links, so that a file
-which is changed in place would be changed in all of them.
+HOME is a device as it is before; each install works on a copy of it whose files are hard links, so that a
+file which is changed in place would be changed in all of them.
 """
 
 from __future__ import annotations

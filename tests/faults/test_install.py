@@ -1,6 +1,6 @@
 """An install that meets a fault at every single system call: the old bundle or the new one answers, always.
 
-See `layer` for the faults and `driver` for what is asked of the device after each. Power cuts are simulated here
+See `layer` for the faults and `driver` for what is asked of the device after each. Power cuts are simulated
 from what was flushed; only a machine whose power is cut shows what a real file system keeps.
 """
 
@@ -12,45 +12,20 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from build_tools.pack import pack
-from edge_runtime import manifest as manifests
-from edge_runtime.bundle import sha256
-from edge_runtime.manifest import FileEntry
 from edge_runtime.store.install import install
 
 ROOT = Path(__file__).parents[2]
 DRIVER = Path(__file__).with_name("driver.py")
 
 
-def release(bundle: Path, folder: Path, version: str) -> Path:
-    """The tiny bundle under another version, with one file of its own."""
-    copy = Path(shutil.copytree(bundle, folder / version))
-    manifest = manifests.read(copy / manifests.FILENAME)
-    quality = copy / manifest.quality
-    quality.write_text(f"{quality.read_text()}# {version}\n")
-    entry = FileEntry(manifest.quality, quality.stat().st_size, sha256(quality))
-    files = tuple(entry if entry.path == old.path else old for old in manifest.files)
-    changed = replace(manifest, version=version, files=files)
-    (copy / manifests.FILENAME).write_bytes(manifests.dump(changed))
-    return pack(copy, folder / f"tiny-{version}.edge")
-
-
-@pytest.fixture(scope="module")
-def releases(bundle: Path, tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
-    """1.0.0 and 2.0.0, packed."""
-    folder = tmp_path_factory.mktemp("releases")
-    return [release(bundle, folder, version) for version in ("1.0.0", "2.0.0")]
-
-
 @pytest.fixture
 def device(releases: list[Path], monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """A folder with the homes of two devices: `updated` has 1.0.0, `first` has nothing. In memory, if it can be."""
+    """Two devices: `updated` has 1.0.0, `first` has nothing. In memory, where that is possible."""
     memory = Path("/dev/shm")
     with tempfile.TemporaryDirectory(dir=memory if memory.is_dir() else None) as folder:
         (Path(folder) / "first").mkdir()
