@@ -99,9 +99,9 @@ def fail_at(number: int, fault: str, shadow: Path) -> Callable[[], int]:
 
     Args:
         number: of the call at which it happens, from 1.
-        fault: ``kill`` ends the process before the call, and in the middle of a write; ``cut`` takes the power
-            as well, ``cut-contents`` leaves names without contents; ``EIO`` or ``ENOSPC`` fails that call, and
-            with a ``+`` every later one too.
+        fault: ``kill`` ends the process before the call, and in the middle of a write; ``cut`` takes the
+            power as well, ``cut-contents`` leaves names without contents; ``EIO`` or ``ENOSPC`` fails that
+            call, and with a ``+`` every later one too.
         shadow: a folder for what a power cut brings back.
     """
     real = {name: getattr(os, name) for name in CALLS}
