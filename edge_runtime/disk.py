@@ -21,7 +21,7 @@ def write(path: Path, pieces: Iterable[bytes]) -> None:
     Raises:
         OSError: it exists, or cannot be written. What `pieces` raises comes through.
     """
-    with _opened(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL) as descriptor:
+    with _opened(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW) as descriptor:
         for piece in pieces:
             view = memoryview(piece)
             while view:
@@ -103,7 +103,7 @@ def remove_tree(path: Path) -> None:
 def forget_cached(path: Path) -> None:
     """Asks the kernel to drop a file's pages, so that the next read is of the disk and not of memory."""
     if hasattr(os, "posix_fadvise"):
-        with _opened(path, os.O_RDONLY) as descriptor:
+        with _opened(path, os.O_RDONLY | os.O_NOFOLLOW) as descriptor:
             os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
 
 
@@ -117,7 +117,7 @@ def free_bytes(path: Path) -> int:
 
 @contextmanager
 def _opened(path: Path, flags: int) -> Iterator[int]:
-    descriptor = os.open(path, flags | os.O_CLOEXEC | os.O_NOFOLLOW, 0o644)
+    descriptor = os.open(path, flags | os.O_CLOEXEC, 0o644)
     try:
         yield descriptor
     finally:

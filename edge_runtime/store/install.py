@@ -114,10 +114,14 @@ def _rehearse(incoming: Incoming, *, allow_downgrade: bool) -> Outcome:
     held = Held.look()
     admit(incoming, held=held, allow_downgrade=allow_downgrade)
     staging.check(incoming)
+    name, bundle = incoming.manifest.name, _bundle_name(incoming)
+    current = layout.target(name, layout.CURRENT)
+    if current == bundle and _is_sound(layout.folder(name) / bundle, incoming):
+        return _outcome(incoming, "nothing", current, Staged(0, 0))
     files = incoming.manifest.files
     linked = sum(entry.size for entry in files if held.has(entry))
     staged = Staged(sum(entry.size for entry in files) - linked, linked)
-    return _outcome(incoming, "would install", layout.target(incoming.manifest.name, layout.CURRENT), staged)
+    return _outcome(incoming, "would install", current, staged)
 
 
 class _Install:
@@ -140,7 +144,7 @@ class _Install:
             staging.clean()
             held = Held.look()
             admit(self._incoming, held=held, allow_downgrade=allow_downgrade)
-            there = self._is_there()
+            there = _is_sound(self._directory, self._incoming)
             if there and self._current == self._bundle:
                 return _outcome(self._incoming, "nothing", self._current, self._staged)
             if not there:
@@ -163,16 +167,6 @@ class _Install:
         self.step = step
         self._progress(step, done, total)
 
-    def _is_there(self) -> bool:
-        """Whether an earlier install has left this very bundle, sound."""
-        if not self._directory.exists():
-            return False
-        try:
-            self._read_back()
-        except BundleError:
-            return False
-        return True
-
     def _bring(self, held: Held) -> None:
         self._enter(Step.STAGE)
         place = layout.staging() / f"{self._name}-{self._bundle}"
@@ -186,30 +180,12 @@ class _Install:
         staging.discard(self._directory)  # there only if damaged
         disk.move(place, self._directory)
         self._enter(Step.READ_BACK)
-        self._read_back()
+        _read_back(self._directory, self._incoming)
 
     def _prove(self) -> None:
         if self._self_test is not None:
             self._enter(Step.SELF_TEST)
             self._self_test(self._directory)
-
-    def _read_back(self) -> None:
-        """Compares what the disk has, not what the kernel remembers of it, with what was sent."""
-        expected = {manifests.FILENAME: self._incoming.manifest_bytes}
-        if self._incoming.signature is not None:
-            expected[manifests.SIGNATURE] = self._incoming.signature
-        try:
-            for path in self._directory.rglob("*"):
-                if path.is_file():
-                    disk.forget_cached(path)
-            found = {name: (self._directory / name).read_bytes() for name in expected}
-        except OSError as error:
-            raise IntegrityError(f"{self._directory}: cannot be read back ({error.strerror})") from None
-        if found != expected:
-            raise IntegrityError(
-                f"{self._directory}: the disk gives other bytes than were written; replace it"
-            )
-        bundles.Bundle.open(self._directory, verify="full").close()
 
     def _give_up(self, why: str) -> None:
         """Removes what is not in use, and writes down that it was tried. The disk may refuse both."""
@@ -229,6 +205,32 @@ class _Install:
         in_use = layout.version(self._current) + " stays" if self._current else "nothing is"
         what = f"{manifest.name} {manifest.version} is not installed ({in_use} in use)"
         return f"{where}: {error.strerror}, at {self.step.value}; {what}"
+
+
+def _is_sound(directory: Path, incoming: Incoming) -> bool:
+    """Whether an earlier install has left this very bundle there, and it is as it was."""
+    try:
+        _read_back(directory, incoming)
+    except BundleError:
+        return False
+    return True
+
+
+def _read_back(directory: Path, incoming: Incoming) -> None:
+    """Compares what the disk has, not what the kernel remembers of it, with the manifest that came."""
+    expected = {manifests.FILENAME: incoming.manifest_bytes}
+    if incoming.signature is not None:
+        expected[manifests.SIGNATURE] = incoming.signature
+    try:
+        for path in directory.rglob("*"):
+            if path.is_file():
+                disk.forget_cached(path)
+        found = {name: (directory / name).read_bytes() for name in expected}
+    except OSError as error:
+        raise IntegrityError(f"{directory}: cannot be read back ({error.strerror})") from None
+    if found != expected:
+        raise IntegrityError(f"{directory}: the disk gives other bytes than were written; replace it")
+    bundles.Bundle.open(directory, verify="full").close()
 
 
 def _bundle_name(incoming: Incoming) -> str:

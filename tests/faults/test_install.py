@@ -37,7 +37,7 @@ def device(releases: list[Path], monkeypatch: pytest.MonkeyPatch) -> Iterator[Pa
 def drive(fault: str, home: Path, source: Path) -> dict[str, Any]:
     """What the driver found."""
     command = [sys.executable, "-W", "error", str(DRIVER), fault, str(home), str(source)]
-    environment = {"PYTHONPATH": str(ROOT), "PATH": "/usr/bin:/bin"}
+    environment = {"PYTHONPATH": str(ROOT), "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
     done = subprocess.run(command, capture_output=True, text=True, timeout=300, env=environment, check=False)
     assert done.returncode == 0, done.stderr
     assert not done.stderr

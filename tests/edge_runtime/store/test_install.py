@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import io
-import multiprocessing
 import os
+import subprocess
 import sys
+import threading
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -25,9 +27,12 @@ from edge_runtime.errors import (
     StoreError,
 )
 from edge_runtime.store import admission, layout, lock, staging
+from edge_runtime.store.held import Held
 from edge_runtime.store.install import Outcome, Step, install
 
 Release = Callable[..., Path]
+
+ROOT = Path(__file__).parents[3]
 
 
 def put(source: Path | str, **options: object) -> Outcome:
@@ -87,9 +92,8 @@ def test_from_standard_input(home: Path, release: Release, monkeypatch: pytest.M
     """Which cannot go back."""
     reading, writing = os.pipe()
     with os.fdopen(reading, "rb") as pipe:
-        feeder = multiprocessing.get_context("fork").Process(target=_feed, args=(writing, release("1.0.0")))
+        feeder = threading.Thread(target=_feed, args=(writing, release("1.0.0")))
         feeder.start()
-        os.close(writing)
         monkeypatch.setattr(sys, "stdin", SimpleNamespace(buffer=pipe))
         assert put("-").done == "installed"
         feeder.join()
@@ -184,6 +188,10 @@ def test_a_dry_run(home: Path, release: Release, tmp_path: Path) -> None:
     with pytest.raises(BundleError):
         put(tmp_path / "damaged.edge", dry_run=True)
     assert not home.exists()
+    put(release("1.0.0"))
+    assert put(release("1.0.0"), dry_run=True).done == "nothing"
+    assert put(release("1.1.0"), dry_run=True).linked > 100_000
+    assert in_use() == "1.0.0"
 
 
 def test_no_room(home: Path, release: Release, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -316,27 +324,12 @@ def test_one_writer(home: Path, release: Release) -> None:
     put(release("1.0.0"), wait_seconds=0.0)
 
 
-def _install_in_process(path: Path, failures: multiprocessing.Queue[str]) -> None:
-    try:
-        put(path, wait_seconds=60.0)
-    except BaseException as error:
-        failures.put(repr(error))
-
-
 def test_installs_at_once(home: Path, release: Release) -> None:
-    """Eight processes, three bundles of two names: one after the other, and all are there."""
-    context = multiprocessing.get_context("fork")
-    failures: multiprocessing.Queue[str] = context.Queue()
+    """Six processes, three bundles of two names: one after the other, and all are there."""
     releases = [release("1.0.0"), release("1.0.0", card="other"), release("1.0.0", name="second")]
-    workers = [
-        context.Process(target=_install_in_process, args=(releases[number % 3], failures))
-        for number in range(8)
-    ]
-    for worker in workers:
-        worker.start()
-    for worker in workers:
-        worker.join()
-    assert failures.empty()
+    command = [sys.executable, "-m", "edge_runtime.cli", "install", "--no-self-test"]
+    workers = [subprocess.Popen([*command, str(path)], cwd=ROOT) for path in (*releases, *releases)]
+    assert [worker.wait(60) for worker in workers] == [0] * 6
     assert layout.names() == ("second", "tiny")
     assert len(layout.installed("tiny")) == 2
     assert in_use() == in_use("second") == "1.0.0"
@@ -407,3 +400,40 @@ def test_reading_a_pipe_is_one_pass(release: Release, home: Path, monkeypatch: p
     with pytest.raises(ArchiveError, match=r"standard input: expected a transport file \(.edge\)"):
         put("-")
     assert layout.names() == ()
+
+
+def test_a_home_behind_a_link(home: Path, release: Release, tmp_path: Path) -> None:
+    """As systemd makes it for services with a user of their own."""
+    (tmp_path / "private").mkdir()
+    home.symlink_to(tmp_path / "private")
+    put(release("1.0.0"))
+    put(release("1.1.0"))
+    assert in_use() == "1.1.0"
+
+
+def test_files_that_get_in_each_others_way(home: Path, bundle_copy: Path) -> None:
+    """A manifest can list a file and one in a folder of that name; no disk can hold both."""
+    path = bundle_copy / manifests.FILENAME
+    manifest = manifests.read(path)
+    inside = replace(manifest.files[0], path=f"{manifest.files[0].path}/inside")
+    members = {entry.path: (bundle_copy / entry.path).read_bytes() for entry in manifest.files}
+    changed = replace(manifest, files=(*manifest.files, inside))
+    incoming = SimpleNamespace(
+        source="lying.edge",
+        manifest=changed,
+        manifest_bytes=manifests.dump(changed),
+        signature=None,
+        files=lambda: ((e, iter([members[e.path.removesuffix("/inside")]])) for e in changed.files),
+    )
+    with pytest.raises(OSError, match="Not a directory"):
+        staging.write(incoming, home / "staging/x", held=Held({}), progress=lambda done, total: None)
+
+
+def test_a_bundle_that_cannot_pass_here(home: Path, release: Release, ladder: Path) -> None:
+    """The real self-test: the files are sound, and one encoder gives garbage."""
+    put(release("1.0.0", card="before"))
+    with pytest.raises(SelfTestError, match=r"encoder static .* golden query 1: cosine"):
+        put(ladder, self_test=self_test.replay)
+    assert state.read("tiny").events[0].result.startswith("failed at self-test: ")
+    assert len(layout.installed("tiny")) == 1
+    assert in_use() == "1.0.0"
