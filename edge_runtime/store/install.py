@@ -137,6 +137,7 @@ class _Install:
         self._directory = layout.folder(self._name) / self._bundle
         self._current = layout.target(self._name, layout.CURRENT)
         self._staged = Staged(0, 0)
+        self._brought = False
         self.step = Step.CHECK
 
     def run(self, *, allow_downgrade: bool) -> Outcome:
@@ -178,6 +179,7 @@ class _Install:
         self._enter(Step.PUBLISH)
         disk.make_directory(self._directory.parent)
         staging.discard(self._directory)  # there only if damaged
+        self._brought = True
         disk.move(place, self._directory)
         self._enter(Step.READ_BACK)
         _read_back(self._directory, self._incoming)
@@ -188,10 +190,11 @@ class _Install:
             self._self_test(self._directory)
 
     def _give_up(self, why: str) -> None:
-        """Removes what is not in use, and writes down that it was tried. The disk may refuse both."""
+        """Removes what was brought, and writes down that it was tried. The disk may refuse both."""
         try:
             staging.clean()
-            if self._bundle not in (self._current, layout.target(self._name, layout.PREVIOUS)):
+            links = (layout.target(self._name, link) for link in (layout.CURRENT, layout.PREVIOUS))
+            if self._brought and self._bundle not in links:
                 staging.discard(self._directory)
             if self._current is not None:
                 failed = switch.event(self._bundle, "install", f"failed at {self.step.value}: {why}"[:500])

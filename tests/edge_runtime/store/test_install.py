@@ -176,6 +176,15 @@ def test_no_downgrade(home: Path, release: Release) -> None:
     assert in_use() == "1.9.0"
 
 
+def test_a_refusal_takes_nothing_away(home: Path, release: Release) -> None:
+    """An older bundle that is still kept stays, though it is not what is gone back to."""
+    for version in ("1.0.0", "1.1.0", "1.2.0"):
+        put(release(version))
+    with pytest.raises(StoreError, match=r"tiny 1\.0\.0 is older than 1\.2\.0"):
+        put(release("1.0.0"))
+    assert len(layout.installed("tiny")) == 3
+
+
 def test_a_dry_run(home: Path, release: Release, tmp_path: Path) -> None:
     """All of the bundle is read and nothing is written, not even a folder."""
     outcome = put(release("1.0.0"), dry_run=True)
