@@ -81,6 +81,11 @@ class Board:
         self._device.machine.boot(HARDWARE)
         self.start()
 
+    def close(self) -> None:
+        """Ends the process that waits."""
+        with self._process as waiting:
+            waiting.terminate()
+
 
 @pytest.fixture(scope="module")
 def board(runtime: Runtime, two_engines: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Board]:
@@ -98,7 +103,9 @@ def board(runtime: Runtime, two_engines: Path, tmp_path_factory: pytest.TempPath
         runtime.command("install", runtime.bundle)
         runtime.machine.copy(folder, NEW)
         runtime.machine.run("sync")
-        yield Board(runtime)
+        board = Board(runtime)
+        yield board
+        board.close()
     finally:
         runtime.machine.cut_power()
 
@@ -117,6 +124,7 @@ def test_a_power_cut_in_an_install(
 
 def test_the_next_install_works(board: Board, runtime: Runtime) -> None:
     """With its self-test; what cuts have left is cleaned up."""
+    board.close()
     runtime.command("install", NEW)
     board.start()
     assert board.version == "1.1.0"
