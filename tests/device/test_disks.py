@@ -1,4 +1,4 @@
-"""A board whose disk is full, or became read-only as an SD card does at its end: what is installed answers."""
+"""A board whose disk is full, or read-only as a worn SD card becomes: what is installed answers."""
 
 from __future__ import annotations
 

@@ -26,7 +26,7 @@ pytestmark = pytest.mark.device
 
 HARDWARE = Hardware("cortex-a72")
 NEW = "/data/new"
-CUTS_EACH = 3
+CUTS_EACH = 4
 ENDED = "ended"
 STEPS = (*(step.value for step in Step if step is not Step.CHECK), ENDED)
 """The first step writes nothing."""
