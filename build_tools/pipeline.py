@@ -125,7 +125,7 @@ def _load_tower(recipe: Recipe, progress: Progress) -> Tower:
 
 def _learn(recipe: Recipe, tower: Tower, corpus: Corpus, workspace: Workspace, progress: Progress) -> _Learnt:
     drawn = draw_queries(recipe, corpus, workspace, progress)
-    full, key = encode_corpus(tower, corpus, workspace, progress)
+    full, key = encode_corpus(recipe, tower, corpus, workspace, progress)
     teacher, vectors = reduce_vectors(recipe, tower, full, key, workspace, progress)
     lessons = make_lessons(recipe, teacher, corpus, vectors, drawn, workspace, progress)
     course = Course(

@@ -245,6 +245,14 @@ class Recipe:
     filters: Annotated[FiltersSpec, "What searches may be filtered by fast."] = FiltersSpec()
     chunk: Annotated[ChunkSpec, "How documents are cut into passages."] = ChunkSpec()
     teacher: Annotated[TeacherSpec, "The document tower."] = TeacherSpec()
+    executor: Annotated[
+        Literal["local", "processes", "ray"],
+        "What computes the document vectors: this process, several, or a Ray cluster (the one that "
+        "RAY_ADDRESS names, or one on this machine). The vectors are the same.",
+    ] = "local"
+    workers: Annotated[
+        int | None, "Processes, or Ray workers; as many as there are processors when null."
+    ] = None
     encoders: Annotated[tuple[StudentSpec, ...], "The query encoders; the first is the default."] = (
         StudentSpec(),
     )
@@ -276,7 +284,7 @@ class Recipe:
         ids = [form.id for form in self.forms()]
         if len(set(ids)) != len(ids):
             raise SchemaError(("encoders",), f"the same id twice: {', '.join(ids)}")
-        at_least(self, 1, "golden")
+        at_least(self, 1, "golden", "workers")
 
     def forms(self) -> tuple[Form, ...]:
         """The compiled encoders of the bundle, in order."""

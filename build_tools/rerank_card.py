@@ -106,7 +106,9 @@ def rows(
         ModelError: a score is not a number.
     """
     pairs = judged.pairs(contents, DEPTH)
-    scores = shards.compute(pairs, len(pairs), directory / SCORES, function=scorer.score, advance=advance)
+    scores = shards.compute(
+        pairs, len(pairs), directory / SCORES, spread=shards.one_by_one(scorer.score), advance=advance
+    )
     logits = judged.split(np.array(scores), DEPTH)
     texts, first = judged.questions.texts.values(), judged.first
     return (

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from itertools import islice
 from pathlib import Path
-from typing import TypeVar
+from typing import Generic, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,54 +23,69 @@ SHARD = 1024
 
 T = TypeVar("T")
 
+Shard = tuple[int, Sequence[T]]
+"""Its number, from 0, and up to `SHARD` items."""
+
+Computed = tuple[int, NDArray[np.float32]]
+"""A shard's number, and a row for each of its items."""
+
+Spread = Callable[[Iterator[Shard[T]]], Iterator[Computed]]
+"""Computes shards, in any order, here or elsewhere."""
+
+
+def one_by_one(function: Callable[[Sequence[T]], NDArray[np.float32]]) -> Spread[T]:
+    """Computes each shard by a call of `function`, (n items) to an array of n rows."""
+    return lambda shards: ((number, function(items)) for number, items in shards)
+
 
 def compute(
     items: Iterable[T],
     count: int,
     target: Path,
     *,
-    function: Callable[[Sequence[T]], NDArray[np.float32]],
+    spread: Spread[T],
     advance: Callable[[int], None],
 ) -> NDArray[np.float32]:
-    """What `function` gives for a stream of `count` items, as a read-only mapped float32 array (count, …).
+    """What `spread` computes of a stream of `count` items, as a read-only mapped float32 array (count, …).
 
     Finished shards are kept beside `target`; a second call with the same items computes only the rest.
 
     Args:
         target: the .npy file that holds the result in the end.
-        function: (n items) to an array of n rows; called with a shard at a time.
+        spread: see `one_by_one`.
         advance: told how many more items are done.
 
     Raises:
         BuildError: the stream holds more or fewer items than `count`, or none.
     """
     if not target.exists():
-        found = _write_shards(iter(items), target.parent, function, advance)
-        if found != count or not count:
-            raise BuildError(
-                f"{target.parent}: expected {count} items to compute; found {found}; delete it and run again"
-            )
+        missing = _Missing(iter(items), target.parent, advance)
+        for number, rows in spread(iter(missing)):
+            write_atomically(_path(target.parent, number), partial(np.save, arr=rows))
+            advance(len(rows))
+        if missing.found != count or not count:
+            problem = f"expected {count} items to compute; found {missing.found}"
+            raise BuildError(f"{target.parent}: {problem}; delete it and run again")
         _join_shards(count, target)
     values: NDArray[np.float32] = np.load(target, mmap_mode="r")
     return values
 
 
-def _write_shards(
-    items: Iterator[T],
-    directory: Path,
-    function: Callable[[Sequence[T]], NDArray[np.float32]],
-    advance: Callable[[int], None],
-) -> int:
-    """Writes the shards that are missing and returns how many items there were."""
-    found = 0
-    while shard := list(islice(items, SHARD)):
-        path = _path(directory, found // SHARD)
-        if not path.exists():
-            values = function(shard)
-            write_atomically(path, partial(np.save, arr=values))
-        advance(len(shard))
-        found += len(shard)
-    return found
+class _Missing(Generic[T]):
+    """The shards of a stream that no file has yet; `found` items were in all of them so far."""
+
+    def __init__(self, items: Iterator[T], directory: Path, advance: Callable[[int], None]) -> None:
+        self._items, self._directory, self._advance = items, directory, advance
+        self.found = 0
+
+    def __iter__(self) -> Iterator[Shard[T]]:
+        while shard := list(islice(self._items, SHARD)):
+            number = self.found // SHARD
+            self.found += len(shard)
+            if _path(self._directory, number).exists():
+                self._advance(len(shard))
+            else:
+                yield number, shard
 
 
 def _join_shards(count: int, target: Path) -> None:

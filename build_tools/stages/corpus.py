@@ -11,7 +11,7 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from build_tools import documents, reduction
+from build_tools import documents, executors, reduction
 from build_tools.corpus import chunker, fingerprint, reader
 from build_tools.corpus.document import Passage
 from build_tools.corpus.reader import SkipLog
@@ -89,16 +89,19 @@ def corpus_of(directory: Path, bundle: Manifest) -> Corpus:
 
 
 def encode_corpus(
-    tower: Tower, corpus: Corpus, workspace: Workspace, progress: Progress
+    recipe: Recipe, tower: Tower, corpus: Corpus, workspace: Workspace, progress: Progress
 ) -> tuple[NDArray[np.float32], str]:
     """The tower's document vectors, float32 (passages, tower.ndim), and their key."""
     stage = workspace.stage("vectors", corpus.key, tower.digest)
-    with progress.task("vectors", total=corpus.passages, unit="passages") as advance:
+    with (
+        progress.task("vectors", total=corpus.passages, unit="passages") as advance,
+        executors.documents(recipe, tower) as spread,
+    ):
         vectors = encode_resumably(
             corpus.contents(),
             corpus.passages,
             stage.directory,
-            encode=tower.encode_documents,
+            spread=spread,
             advance=advance,
         )
     progress.say(f"vectors    {corpus.passages:,} × {tower.ndim} by {tower.name}")

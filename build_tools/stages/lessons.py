@@ -19,6 +19,7 @@ from build_tools.distill.lessons import Candidates, Lesson
 from build_tools.distill.queries import TrainingQueries
 from build_tools.progress import Progress
 from build_tools.recipe import Recipe
+from build_tools.shards import one_by_one
 from build_tools.stages.corpus import Corpus, DocumentVectors
 from build_tools.teacher import Teacher
 from build_tools.towers import encode_resumably
@@ -155,7 +156,7 @@ def _align(
     both = [*texts.held_out, *texts.training]
     with progress.task("lessons", total=len(both), unit="texts") as advance:
         targets = encode_resumably(
-            both, len(both), stage.directory, encode=teacher.tower.encode_queries, advance=advance
+            both, len(both), stage.directory, spread=one_by_one(teacher.tower.encode_queries), advance=advance
         )
     progress.say(f"lessons    {len(texts.training):,} texts to learn from, {len(texts.held_out):,} held out")
     targets, held_out = teacher.reduced(targets), len(texts.held_out)

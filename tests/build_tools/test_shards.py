@@ -49,10 +49,10 @@ def test_interrupted_after_any_shard(tmp_path: Path, stop: int) -> None:
     """The second call computes the rest only, and tells of all items as done."""
     target = tmp_path / "values.npy"
     with pytest.raises(KeyboardInterrupt):
-        shards.compute(ITEMS, 25, target, function=Recorder(stop), advance=nothing)
+        shards.compute(ITEMS, 25, target, spread=shards.one_by_one(Recorder(stop)), advance=nothing)
     second = Recorder()
     told: list[int] = []
-    values = shards.compute(iter(ITEMS), 25, target, function=second, advance=told.append)
+    values = shards.compute(iter(ITEMS), 25, target, spread=shards.one_by_one(second), advance=told.append)
     assert second.calls == [ITEMS[0:10], ITEMS[10:20], ITEMS[20:25]][stop:]
     assert told == [10, 10, 5]
     assert np.array_equal(values, squares(ITEMS))
@@ -62,9 +62,9 @@ def test_interrupted_after_any_shard(tmp_path: Path, stop: int) -> None:
 def test_finished_is_only_read(tmp_path: Path) -> None:
     """The function is not called again, and nobody can change what is kept."""
     target = tmp_path / "values.npy"
-    shards.compute(ITEMS, 25, target, function=squares, advance=nothing)
+    shards.compute(ITEMS, 25, target, spread=shards.one_by_one(squares), advance=nothing)
     third = Recorder()
-    values = shards.compute(ITEMS, 25, target, function=third, advance=nothing)
+    values = shards.compute(ITEMS, 25, target, spread=shards.one_by_one(third), advance=nothing)
     assert third.calls == []
     assert not values.flags.writeable
 
@@ -75,7 +75,9 @@ def test_rows_of_any_shape(tmp_path: Path) -> None:
     def tables(items: Sequence[int]) -> NDArray[np.float32]:
         return np.array(items, np.float32)[:, None, None] * np.ones((2, 3), np.float32)
 
-    values = shards.compute(ITEMS, 25, tmp_path / "tables.npy", function=tables, advance=nothing)
+    values = shards.compute(
+        ITEMS, 25, tmp_path / "tables.npy", spread=shards.one_by_one(tables), advance=nothing
+    )
     assert values.shape == (25, 2, 3)
     assert np.array_equal(values[:, 1, 2], np.array(ITEMS, np.float32))
 
@@ -84,4 +86,6 @@ def test_rows_of_any_shape(tmp_path: Path) -> None:
 def test_another_number_than_announced(tmp_path: Path, count: int, found: int) -> None:
     """Items and result would no longer belong together."""
     with pytest.raises(BuildError, match=f"expected {count} items to compute; found {found}; delete it"):
-        shards.compute(ITEMS[:found], count, tmp_path / "values.npy", function=squares, advance=nothing)
+        shards.compute(
+            ITEMS[:found], count, tmp_path / "values.npy", spread=shards.one_by_one(squares), advance=nothing
+        )

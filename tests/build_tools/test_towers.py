@@ -20,6 +20,7 @@ from tokenizers.pre_tokenizers import Whitespace
 from build_tools import shards, towers
 from build_tools.errors import BuildError, ModelError
 from build_tools.recipe_training import TeacherSpec
+from build_tools.shards import one_by_one
 from build_tools.towers import Tower, encode_resumably
 from edge_runtime.bundle import sha256
 
@@ -80,11 +81,11 @@ class Recorder:
 def test_interrupted_after_any_shard(tmp_path: Path, stop: int) -> None:
     """The second call computes the rest only, and tells of all texts as done."""
     with pytest.raises(KeyboardInterrupt):
-        encode_resumably(TEXTS, 25, tmp_path, encode=Recorder(stop), advance=nothing)
+        encode_resumably(TEXTS, 25, tmp_path, spread=one_by_one(Recorder(stop)), advance=nothing)
     assert len(list(tmp_path.glob("shard-*.npy"))) == stop
     second = Recorder()
     told: list[int] = []
-    vectors = encode_resumably(iter(TEXTS), 25, tmp_path, encode=second, advance=told.append)
+    vectors = encode_resumably(iter(TEXTS), 25, tmp_path, spread=one_by_one(second), advance=told.append)
     assert second.batches == [TEXTS[0:10], TEXTS[10:20], TEXTS[20:25]][stop:]
     assert told == [10, 10, 5]
     assert np.array_equal(vectors, lengths(TEXTS))
@@ -94,13 +95,13 @@ def test_interrupted_after_any_shard(tmp_path: Path, stop: int) -> None:
 @pytest.mark.usefixtures("small_shards")
 def test_finished_vectors_are_mapped(tmp_path: Path) -> None:
     """Nothing is read from the stream, nothing computed, and nobody can write to them."""
-    encode_resumably(TEXTS, 25, tmp_path, encode=lengths, advance=nothing)
+    encode_resumably(TEXTS, 25, tmp_path, spread=one_by_one(lengths), advance=nothing)
 
     def unread() -> Iterator[str]:
         raise AssertionError("read")
         yield ""
 
-    vectors = encode_resumably(unread(), 25, tmp_path, encode=Recorder(0), advance=nothing)
+    vectors = encode_resumably(unread(), 25, tmp_path, spread=one_by_one(Recorder(0)), advance=nothing)
     assert isinstance(vectors, np.memmap)
     assert not vectors.flags.writeable
 
@@ -110,7 +111,7 @@ def test_finished_vectors_are_mapped(tmp_path: Path) -> None:
 def test_another_number_of_texts_than_expected(tmp_path: Path, count: int) -> None:
     """An error, not an array with holes."""
     with pytest.raises(BuildError, match=f"expected {count} items to compute; found 25"):
-        encode_resumably(TEXTS, count, tmp_path, encode=lengths, advance=nothing)
+        encode_resumably(TEXTS, count, tmp_path, spread=one_by_one(lengths), advance=nothing)
     assert not (tmp_path / "vectors.npy").exists()
 
 

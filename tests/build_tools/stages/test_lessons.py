@@ -38,7 +38,7 @@ class Ready:
     workspace: Workspace
 
     def vectors(self, recipe: Recipe) -> tuple[Teacher, DocumentVectors]:
-        full, key = encode_corpus(self.tower, self.corpus, self.workspace, Progress())
+        full, key = encode_corpus(recipe, self.tower, self.corpus, self.workspace, Progress())
         return reduce_vectors(recipe, self.tower, full, key, self.workspace, Progress())
 
     def lessons(self, recipe: Recipe) -> Lessons:
