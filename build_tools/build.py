@@ -67,7 +67,7 @@ def _build(recipe: Recipe, home: Path, inputs: str, progress: Progress) -> Built
 def _unchanged(recipe: Recipe, home: Path, inputs: str) -> Built | None:
     """The bundle that stands there, if the same inputs made it and its bytes are whole."""
     known, transport = record.read(home), _transport(recipe, home)
-    if known is None or known.inputs != inputs:
+    if known is None or known.updated or known.inputs != inputs:
         return None
     try:
         Bundle.open(home / BUNDLE).close()

@@ -1,4 +1,4 @@
-"""The quality card: judged queries, golden queries and the table."""
+"""The quality card: judged queries and the table."""
 
 from __future__ import annotations
 
@@ -6,11 +6,9 @@ import io
 import json
 from pathlib import Path
 
-import numpy as np
 import pytest
 from rich.console import Console
 
-import edge_runtime
 from build_tools import card, evaluate, quality
 from build_tools.errors import DataError
 from build_tools.quality import QualityCard, Row
@@ -70,20 +68,6 @@ def test_rows_of_a_build(bundle: Path) -> None:
     assert [parity.encoder for parity in measured.parity] == ["layers2", "static"]
     assert measured.dimensions == ()
     assert measured.vocabularies == ()
-
-
-def test_golden_queries(bundle: Path) -> None:
-    """What is written is what the bundle answers."""
-    lines = [json.loads(line) for line in (bundle / card.GOLDEN).read_text("utf-8").splitlines()]
-    assert len(lines) == 4
-    for encoder in ("layers2", "static"):
-        with edge_runtime.open(bundle, encoder=encoder) as retriever:
-            for line in lines:
-                assert line["tokens"].keys() == {"layers2", "static"}
-                assert line["tokens"][encoder] == retriever.tokenize(line["query"])
-                vector = retriever.encode([line["query"]])[0]
-                assert np.array(line["vector"][encoder]) == pytest.approx(vector, abs=1e-6)
-                assert len(line["passages"][encoder]) == card.GOLDEN_PASSAGES
 
 
 SYSTEMS = ("BM25", "teacher, exact float32", "layers3, exact float32", "layers3, int8, index")
