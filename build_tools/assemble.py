@@ -8,7 +8,6 @@ processor with as many threads (with others, sums round otherwise, and training 
 from __future__ import annotations
 
 import shutil
-import sqlite3
 from collections.abc import Mapping
 from importlib.metadata import version
 from pathlib import Path
@@ -16,6 +15,7 @@ from pathlib import Path
 from build_tools import documents, fields, quality, stamp
 from build_tools.compile import WRITERS
 from build_tools.compile.onnx import MODEL, WEIGHTS
+from build_tools.documents import Written
 from build_tools.golden import FILENAME as GOLDEN
 from build_tools.pipeline import Parts
 from build_tools.quality import QualityCard
@@ -24,11 +24,9 @@ from edge_runtime import manifest as manifests
 from edge_runtime.bundle import sha256
 from edge_runtime.manifest import (
     Compatible,
-    DocumentsSpec,
     EncoderCost,
     EncoderQuality,
     EncoderSpec,
-    FieldsSpec,
     Licence,
     Manifest,
 )
@@ -72,7 +70,10 @@ def write_manifest(parts: Parts, directory: Path, card: QualityCard | None = Non
         encoders=tuple(_encoder_spec(parts, encoder, card) for encoder in parts.encoders),
         index=parts.index_spec,
         lexical=parts.lexical_spec,
-        documents=_documents_spec(parts),
+        documents=documents.spec_of(
+            Written(parts.corpus.documents, parts.corpus.passages),
+            fields.spec_of(parts.recipe.filters.indexed),
+        ),
         fusion=parts.fusion,
         golden=GOLDEN,
         quality=quality.FILENAME,
@@ -124,18 +125,6 @@ def _quality(card: QualityCard | None, encoder: str) -> EncoderQuality | None:
 def _size(path: Path) -> int:
     """Bytes of a file, or of all files in a directory."""
     return sum(file.stat().st_size for file in path.rglob("*")) if path.is_dir() else path.stat().st_size
-
-
-def _documents_spec(parts: Parts) -> DocumentsSpec:
-    indexed = parts.recipe.filters.indexed
-    return DocumentsSpec(
-        path=documents.FILENAME,
-        owners=documents.OWNERS,
-        passages=parts.corpus.passages,
-        documents=parts.corpus.documents,
-        writer={"sqlite": sqlite3.sqlite_version},
-        fields=FieldsSpec(fields.FILENAME, indexed) if indexed else None,
-    )
 
 
 def _versions(*names: str) -> Mapping[str, str]:

@@ -71,6 +71,15 @@ def _parser() -> argparse.ArgumentParser:
     _add_overrides(distill)
     distill.set_defaults(run=_distill)
 
+    update = commands.add_parser(
+        "update", help="add documents to a bundle or remove some, keeping its encoders"
+    )
+    update.add_argument(
+        "bundle", type=Path, metavar="BUNDLE", help="a bundle's directory in its build folder"
+    )
+    _add_changes(update)
+    update.set_defaults(run=_update)
+
     evaluate = commands.add_parser("evaluate", help="measure a bundle on judged queries")
     evaluate.add_argument("bundle", type=Path, metavar="BUNDLE", help="a bundle's directory")
     evaluate.add_argument("--data", type=Path, required=True, metavar="DIR", help="a folder in BEIR layout")
@@ -127,6 +136,32 @@ def _add_train_reranker(commands: argparse._SubParsersAction[argparse.ArgumentPa
     reranker.set_defaults(run=_train_reranker)
 
 
+def _add_changes(update: argparse.ArgumentParser) -> None:
+    update.add_argument(
+        "--add",
+        type=Path,
+        nargs="+",
+        action="extend",
+        default=[],
+        metavar="DOCS",
+        help="files or folders of the kind that the recipe reads; a known key replaces its document",
+    )
+    update.add_argument(
+        "--remove",
+        nargs="+",
+        action="extend",
+        default=[],
+        metavar="KEY",
+        help="keys of documents to take out",
+    )
+    update.add_argument(
+        "--version", metavar="V", help="of the new bundle (default: the last number rises by one)"
+    )
+    update.add_argument(
+        "-o", "--out", type=Path, metavar="OUT", help="write OUT/NAME and leave the old version where it is"
+    )
+
+
 def _add_recipe(command: argparse.ArgumentParser) -> None:
     command.add_argument("recipe", type=Path, metavar="RECIPE", help="a recipe, such as bundles/beir.yaml")
     _add_overrides(command)
@@ -173,6 +208,14 @@ def _distill(options: argparse.Namespace) -> None:
     from build_tools.redistil import redistil
 
     _tell(redistil(options.bundle, options.overrides, Progress()))
+
+
+def _update(options: argparse.Namespace) -> None:
+    from build_tools.progress import Progress
+    from build_tools.update import Changes, update
+
+    changes = Changes(tuple(options.add), tuple(options.remove))
+    _tell(update(options.bundle, changes, Progress(), version=options.version, out=options.out))
 
 
 def _tell(built: Built) -> None:
@@ -244,7 +287,10 @@ def _show(card: QualityCard) -> None:
 
     # In a file or a pipe nothing is cut or wrapped; rich would take those for 80 columns wide.
     console = Console(highlight=False, width=None if sys.stdout.isatty() else 1000)
-    console.print(table(card))
+    if card.rows:
+        console.print(table(card))
+    else:
+        console.print("Quality: not measured since documents changed; edge-build evaluate does that")
     for parity in card.parity:
         console.print(
             f"{parity.encoder}: int8 against PyTorch, cosine mean {parity.cosine_mean:.4f}, "

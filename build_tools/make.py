@@ -28,14 +28,12 @@ from build_tools.pipeline import Parts
 from build_tools.progress import Progress
 from build_tools.quality import DimensionCost, PrunedVocabulary, QualityCard
 from build_tools.recipe import Recipe
-from build_tools.record import BUNDLE
+from build_tools.record import BUNDLE, CURVES
 from build_tools.reduction import Reduction
 from build_tools.swap import swap_in
 from build_tools.workspace import STAGES, Workspace, locked
 from edge_runtime import manifest as manifests
 from edge_runtime.bundle import Bundle, sha256
-
-CURVES = "curves"
 
 
 def make(recipe: Recipe, home: Path, progress: Progress) -> QualityCard:

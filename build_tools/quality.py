@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -83,6 +83,7 @@ class QualityCard:
 
     Attributes:
         basis: "labels" for judged queries; "teacher" for agreement with it.
+        queries: how many the rows rest on; 0, without rows, where documents have changed since the build.
         index_recall: recall@10 of the shipped index against exact float32 search.
         dimensions: what fewer dimensions would cost, where the recipe reduces them.
         vocabularies: of encoders with a pruned one.
@@ -99,6 +100,11 @@ class QualityCard:
     def through_index(self, encoder: str) -> Row | None:
         """The row of an encoder as it ships: int8, through the index."""
         return next((row for row in self.rows if row.system == f"{encoder}, {THROUGH_INDEX}"), None)
+
+
+def with_other_documents(card: QualityCard) -> QualityCard:
+    """What still holds when documents change and encoders do not: what was measured of encoders alone."""
+    return replace(card, queries=0, rows=(), index_recall=None, dimensions=())
 
 
 def write(card: QualityCard, directory: Path) -> None:

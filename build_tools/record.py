@@ -21,6 +21,7 @@ from build_tools.workspace import write_atomically
 from edge_runtime import __version__, schema
 
 BUNDLE = "bundle"
+CURVES = "curves"
 FILENAME = "build.yaml"
 LIBRARIES = (
     "bm25s",

@@ -2,6 +2,13 @@
 
 from __future__ import annotations
 
+from edge_runtime.manifest import VERSION_PATTERN
+
+
+def is_version(text: str) -> bool:
+    """Whether it is one."""
+    return VERSION_PATTERN.fullmatch(text) is not None
+
 
 def is_above(version: str, other: str) -> bool:
     """Whether `version` is later than `other`."""
