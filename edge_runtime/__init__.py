@@ -27,13 +27,14 @@ from edge_runtime.errors import (
     QueryError,
     SelfTestError,
     StateError,
+    StoreError,
 )
 from edge_runtime.version import __version__
 
 if TYPE_CHECKING:
     from edge_runtime.candidates import Evidence
     from edge_runtime.duplicates import Duplicate, Passage
-    from edge_runtime.hits import Hit
+    from edge_runtime.hits import Hit, Results
     from edge_runtime.info import Info
     from edge_runtime.retriever import Retriever
     from edge_runtime.snippets import Snippet
@@ -54,10 +55,12 @@ __all__ = [
     "ManifestError",
     "Passage",
     "QueryError",
+    "Results",
     "Retriever",
     "SelfTestError",
     "Snippet",
     "StateError",
+    "StoreError",
     "__version__",
     "open",
 ]
@@ -68,6 +71,7 @@ _LAZY = {
     "Hit": "edge_runtime.hits",
     "Info": "edge_runtime.info",
     "Passage": "edge_runtime.duplicates",
+    "Results": "edge_runtime.hits",
     "Retriever": "edge_runtime.retriever",
     "Snippet": "edge_runtime.snippets",
 }
@@ -78,30 +82,36 @@ def open(  # noqa: A001 (edge_runtime.open reads as gzip.open does)
     *,
     encoder: str | None = None,
     threads: int | None = None,
-    verify: Literal["full", "size"] = "full",
+    verify: Literal["full", "size"] | None = None,
 ) -> Retriever:
-    """Opens a bundle directory for searching.
+    """Opens a bundle for searching.
 
     Args:
-        bundle: the directory.
+        bundle: the name of an installed bundle (``edge-runtime install``), or a bundle's directory. A name is
+            what has no slash in it and is no directory here.
         encoder: the id of the query encoder to use. ``"auto"``, or None, is the one that
             ``edge-runtime calibrate`` chose on this device; the bundle's first where none was.
         threads: compute threads of the engine, a query; those of the device's configuration, else one,
             when None. One is best on small boards.
         verify: ``"full"`` hashes every file first; ``"size"`` starts faster and trusts an earlier full check.
+            By default an installed bundle, which was hashed as it was installed, is opened by sizes, and a
+            directory in full.
 
     Raises:
-        BundleError: missing, damaged or made for another runtime (see its subclasses).
+        BundleError: missing, not installed, damaged or made for another runtime (see its subclasses).
         EngineError: the encoder's engine is not installed or refuses it.
         ConfigError: the device's configuration, device.yaml, cannot be used.
         QueryError: an argument that cannot be used, such as an encoder that the bundle does not have.
     """
-    from edge_runtime import choice, device_config
+    from edge_runtime import choice, device_config, installed
     from edge_runtime.bundle import Bundle
     from edge_runtime.retriever import Retriever
 
     config = device_config.read()
-    opened = Bundle.open(bundle, verify=verify)
+    directory = installed.locate(bundle)
+    if verify is None:
+        verify = "full" if directory is bundle else "size"
+    opened = Bundle.open(directory, verify=verify)
     try:
         resolved = choice.resolve(opened.manifest, opened.root, encoder, config=config)
         return Retriever.load(opened, encoder=resolved, threads=threads, config=config)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import operator
 from collections.abc import Sequence
 from numbers import Real
@@ -46,6 +47,21 @@ def fraction(value: float, name: str) -> float:
     if isinstance(value, bool) or not isinstance(value, Real) or not 0 < value <= 1:
         raise QueryError(f"{name}: expected a number above 0 and up to 1; found {shown(value)}")
     return float(value)
+
+
+def positive(value: float, name: str) -> float:
+    """`value` as a finite float above 0; NumPy's numbers count, True does not.
+
+    Raises:
+        QueryError: it is none. `name` is the argument's.
+    """
+    try:
+        number = 0.0 if isinstance(value, bool) or not isinstance(value, Real) else float(value)
+    except OverflowError:  # an int beyond all floats
+        number = math.inf
+    if not 0 < number < math.inf:  # false for NaN as well
+        raise QueryError(f"{name}: expected a number above 0; found {shown(value)}")
+    return number
 
 
 def text(value: str, name: str) -> str:

@@ -80,6 +80,11 @@ class Bundle:
         shape, dtype, offset = _read_npy_header(view, self.root / member)
         return np.frombuffer(view[offset:], dtype=dtype).reshape(shape)
 
+    def prefetch(self) -> None:
+        """Asks the system to read ahead all that is mapped so far; it may already be there, or not fit."""
+        for mapping in self._maps.values():
+            mapping.madvise(mmap.MADV_WILLNEED)
+
     def close(self) -> None:
         """Unmaps everything. Views that are still held keep their own mapping alive."""
         for mapping in self._maps.values():
@@ -100,7 +105,7 @@ def read_manifest(directory: str | os.PathLike[str]) -> Manifest:
     root = Path(directory)
     try:
         if root.is_file() and root.suffix == ".edge":
-            raise BundleError(f"{root} is a transport file; unpack it: python3 -m zipfile -e {root} DIR")
+            raise BundleError(f"{root} is a transport file; install it: edge-runtime install {root}")
         if not root.is_dir():
             raise BundleError(f"{root}: no such bundle directory; build one with edge-build build")
     except OSError as error:  # may not look, or a name beyond the system's limits

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import edge_runtime
-from edge_runtime import schema, search_commands
+from edge_runtime import schema, search_commands, store_commands
 from edge_runtime.bench import options as bench_options
 from edge_runtime.errors import DeviceWarning, Error
 from edge_runtime.terminal import printable, to_json
@@ -28,6 +28,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     _accept_any_text()
     try:
         with _warnings_on_a_line():
+            if getattr(options, "bundle", None) is not None:
+                _locate(options)
             options.run(options)
         sys.stdout.flush()
     except Error as error:
@@ -54,6 +56,16 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     if words:
         options.query += words[literal:]
     return options
+
+
+def _locate(options: argparse.Namespace) -> None:
+    """The directory behind an installed name, which is opened by sizes where nobody says otherwise."""
+    from edge_runtime import installed
+
+    named = installed.is_name(options.bundle)
+    options.bundle = installed.locate(options.bundle)
+    if getattr(options, "verify", "") is None:
+        options.verify = "size" if named else "full"
 
 
 def _accept_any_text() -> None:
@@ -92,6 +104,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_verify(commands)
     _add_doctor(commands)
     search_commands.add(commands)
+    store_commands.add(commands)
     _add_bench(commands)
     _add_calibrate(commands)
     return parser

@@ -10,6 +10,7 @@
     ├── QueryError              the caller's query or argument cannot be used (also a ValueError)
     ├── StateError              what the device keeps about its bundles cannot be read or written
     ├── ConfigError             device.yaml, the device's configuration, cannot be used
+    ├── StoreError              a bundle cannot be installed, rolled back or removed
     └── ClosedError             the retriever has been closed
 
 A `DeviceWarning` says that something runs otherwise than the device's configuration asks for.
@@ -62,6 +63,10 @@ class ConfigError(Error):
 
 class DeviceWarning(UserWarning):
     """An encoder runs, but not on what the device's configuration asks for."""
+
+
+class StoreError(Error):
+    """A bundle cannot be installed, rolled back or removed; the one that answered before still does."""
 
 
 class ClosedError(Error):

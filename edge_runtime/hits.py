@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -32,6 +32,22 @@ class Hit:
     passage: int
     dense: Evidence | None
     lexical: Evidence | None
+
+
+class Results(list[Hit]):
+    """The hits of one search, best first: a list that says how they were found.
+
+    Attributes:
+        encoder: id of the encoder that the query went through; None where words alone answered.
+        dropped: what a deadline left no time for: ``"encoder"``, a smaller one took its place; ``"dense"``,
+            words answered alone. Empty when nothing was.
+    """
+
+    def __init__(
+        self, found: Iterable[Hit] = (), *, encoder: str | None = None, dropped: tuple[str, ...] = ()
+    ) -> None:
+        super().__init__(found)
+        self.encoder, self.dropped = encoder, dropped
 
 
 def hits(ranked: Sequence[Candidate], records: Sequence[Record]) -> list[Hit]:

@@ -1,4 +1,4 @@
-"""Encode, search by meaning and by words, fuse, fetch: the whole answer to a query.
+"""An open bundle: check what is asked, rank (see `ranker`), fetch the texts.
 
 The one path that the API, the command line and the benchmark all take.
 """
@@ -13,23 +13,22 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_runtime import arguments, candidates, encoders, filters, fusion, grouping, info
-from edge_runtime.allowed import Allowed
+from edge_runtime import arguments, filters, info
 from edge_runtime.bundle import Bundle
-from edge_runtime.candidates import Candidate, Grouped
+from edge_runtime.candidates import Candidate
+from edge_runtime.deadline import Clock, Lap, Pace
 from edge_runtime.dense import DenseIndex
 from edge_runtime.device_config import DEFAULT, MAX_THREADS, DeviceConfig
 from edge_runtime.documents import Documents
-from edge_runtime.encoders import Encoder
 from edge_runtime.errors import QueryError
 from edge_runtime.gate import Gate
-from edge_runtime.hits import Hit, hits
+from edge_runtime.hits import Hit, Results, hits
 from edge_runtime.info import Info
-from edge_runtime.lexical import MAX_QUERY_CHARS, LexicalIndex, WordScores
-from edge_runtime.manifest import EncoderSpec
-from edge_runtime.ranking import Ranking
+from edge_runtime.lexical import MAX_QUERY_CHARS, LexicalIndex
+from edge_runtime.ranker import Ranker
 from edge_runtime.schema import shown
-from edge_runtime.tokenizer import Tokenizer
+from edge_runtime.tower import QueryTower
+from edge_runtime.turnstile import Turnstile
 
 if TYPE_CHECKING:
     from edge_runtime.duplicates import Duplicate
@@ -37,7 +36,6 @@ if TYPE_CHECKING:
 
 Mode = Literal["hybrid", "dense", "lexical"]
 Where = Mapping[str, Any]
-Lap = Callable[[str], object]
 
 
 class Retriever:
@@ -46,19 +44,18 @@ class Retriever:
     def __init__(
         self,
         bundle: Bundle,
-        spec: EncoderSpec,
+        tower: QueryTower,
         *,
-        tokenizer: Tokenizer,
-        encoder: Encoder,
         dense: DenseIndex,
         lexical: LexicalIndex,
         documents: Documents,
+        config: DeviceConfig = DEFAULT,
     ) -> None:
         """Takes finished parts, and closes them when it is closed."""
-        self._bundle, self._spec = bundle, spec
-        self._tokenizer, self._encoder = tokenizer, encoder
-        self._dense, self._lexical, self._documents = dense, lexical, documents
-        self._gate = Gate()
+        self._bundle, self._tower = bundle, tower
+        self._dense, self._documents = dense, documents
+        self._ranker = Ranker(bundle, tower, dense=dense, lexical=lexical, documents=documents, config=config)
+        self._gate, self._pace, self._turnstile = Gate(), Pace(), Turnstile()
 
     @classmethod
     def load(
@@ -85,42 +82,63 @@ class Retriever:
         if threads is not None:
             config = replace(config, threads=arguments.whole(threads, "threads", most=MAX_THREADS))
         manifest = bundle.manifest
-        spec = manifest.encoder(encoder)
-        tokenizer = Tokenizer.load(bundle.path(spec.tokenizer), max_tokens=spec.max_tokens)
         # Before usearch is imported, see `DenseIndex.open`.
-        engine = encoders.load(bundle, spec, config=config)
+        tower = QueryTower.load(bundle, manifest.encoder(encoder), config=config)
         return cls(
             bundle,
-            spec,
-            tokenizer=tokenizer,
-            encoder=engine,
+            tower,
             dense=DenseIndex.open(bundle, manifest.index),
             lexical=LexicalIndex.open(bundle, manifest.lexical),
             documents=Documents.open(bundle, manifest.documents),
+            config=config,
         )
 
     def search(
-        self, query: str, *, k: int = 10, mode: Mode = "hybrid", where: Where | None = None
-    ) -> list[Hit]:
+        self,
+        query: str,
+        *,
+        k: int = 10,
+        mode: Mode = "hybrid",
+        where: Where | None = None,
+        deadline_ms: float | None = None,
+    ) -> Results:
         """The best `k` documents, best first; fewer only when the corpus, the filter or, in lexical mode, the
         words have no more.
 
         Args:
             where: what the documents' metadata must be like, such as ``{"year": {"gte": 2020}}``; see
                 docs/search.md.
+            deadline_ms: milliseconds from now within which to answer, with less than the best if need be: a
+                smaller encoder, then words alone. `Results.dropped` says what was left out.
 
         Raises:
-            QueryError: `query` is not text or blank, `k` is not a positive whole number, unknown `mode`, or
-                `where` is no filter.
+            QueryError: `query` is not text or blank, `k` is not a positive whole number, unknown `mode`,
+                `where` is no filter, or `deadline_ms` not a number above 0.
             ClosedError: after `close`.
         """
-        return self.search_in_laps(query, k=k, mode=mode, where=where, lap=_no_lap)
+        return self.search_in_laps(query, k=k, mode=mode, where=where, deadline_ms=deadline_ms)
 
     def search_batch(
-        self, queries: Sequence[str], *, k: int = 10, mode: Mode = "hybrid", where: Where | None = None
-    ) -> list[list[Hit]]:
-        """`search` for each query, in order; a query's hits do not depend on its neighbours."""
-        return [self.search(query, k=k, mode=mode, where=where) for query in arguments.texts(queries)]
+        self,
+        queries: Sequence[str],
+        *,
+        k: int = 10,
+        mode: Mode = "hybrid",
+        where: Where | None = None,
+        deadline_ms: float | None = None,
+    ) -> list[Results]:
+        """`search` for each query, in order; each has `deadline_ms` of its own, neighbours change nothing."""
+        ask = partial(self.search, k=k, mode=mode, where=where, deadline_ms=deadline_ms)
+        return [ask(query) for query in arguments.texts(queries)]
+
+    def warm_up(self) -> None:
+        """Reads the indexes into memory and times every encoder that a deadline may ask for.
+
+        Without it the first queries are slower, and learn what a deadline allows as they go.
+        """
+        with self._gate.passage():
+            self._bundle.prefetch()
+            self._ranker.warm_up(Clock(self._pace))
 
     def encode(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """Query vectors, float32 (n, ndim), of unit length.
@@ -130,8 +148,8 @@ class Retriever:
         """
         cleaned = [arguments.clean(text) for text in arguments.texts(texts)]
         with self._gate.passage():
-            vectors = [self._encoder.encode(self.tokenize(text)) for text in cleaned]
-        return np.stack(vectors) if vectors else np.empty((0, self._spec.ndim), np.float32)
+            vectors = [self._tower.encode(self.tokenize(text)) for text in cleaned]
+        return np.stack(vectors) if vectors else np.empty((0, self._tower.ndim), np.float32)
 
     def similar(self, key: str, *, k: int = 10, where: Where | None = None) -> list[Hit]:
         """The `k` documents most like the one with this key, itself left out, best first.
@@ -228,35 +246,46 @@ class Retriever:
             return snippets.snippet(text, cleaned, max_chars=max_chars, stemmer=stemmer)
 
     def search_in_laps(
-        self, query: str, *, k: int, mode: Mode, lap: Lap, where: Where | None = None
-    ) -> list[Hit]:
+        self,
+        query: str,
+        *,
+        k: int,
+        mode: Mode,
+        where: Where | None = None,
+        deadline_ms: float | None = None,
+        lap: Lap | None = None,
+    ) -> Results:
         """`search`, calling ``lap(stage)`` as each stage ends, for measurements."""
+        limit = None if deadline_ms is None else arguments.positive(deadline_ms, "deadline_ms")
+        clock = Clock(self._pace, deadline_ms=limit, lap=lap)
         text = arguments.clean(query)
         k = min(arguments.whole(k, "k"), self._bundle.manifest.documents.documents)
         if not isinstance(mode, str) or mode not in get_args(Mode):
             raise QueryError(f"mode: expected one of {', '.join(get_args(Mode))}; found {shown(mode)}")
         tree = None if where is None else filters.parse(where)
-        with self._gate.passage():
+        with self._gate.passage(), self._turnstile.turn():
+            clock.begin()
             allowed = None
             if tree is not None:
                 allowed = self._documents.allowed(tree)
-                lap("filter")
-            found = self._fetch(self._rank(text, k, mode, lap, allowed))
-            lap("fetch")
-        return found
+                clock.lap("filter")
+            ranked = self._ranker.rank(text, k, mode=mode, allowed=allowed, clock=clock)
+            found = self._fetch(ranked.candidates)
+            clock.lap("fetch")
+        return Results(found, encoder=ranked.encoder, dropped=ranked.dropped)
 
     def tokenize(self, text: str) -> list[int]:
         """The token ids that the encoder is given for a query, its prompt included."""
-        return self._tokenizer.encode(self._spec.prompt + text)
+        return self._tower.tokenize(text)
 
     def info(self) -> Info:
         """What is open."""
-        return info.of(self._bundle.manifest, encoder=self._spec.id, engine=self._encoder.engine)
+        return info.of(self._bundle.manifest, encoder=self._tower.id, engine=self._tower.engine)
 
     def close(self) -> None:
         """Waits for searches under way, then frees everything. Calling it again does nothing."""
         if self._gate.shut():
-            for part in (self._encoder, self._dense, self._lexical, self._documents, self._bundle):
+            for part in (self._ranker, self._documents, self._bundle):
                 part.close()
 
     def __enter__(self) -> Retriever:
@@ -265,48 +294,5 @@ class Retriever:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _rank(self, text: str, k: int, mode: Mode, lap: Lap, allowed: Allowed | None) -> list[Candidate]:
-        if allowed is not None and allowed.documents == 0:
-            return []
-        settings = self._bundle.manifest.fusion
-        wanted = max(k, settings.depth) if mode == "hybrid" else k
-        if mode == "lexical":
-            return candidates.single(self._by_words(text, wanted, lap, allowed)[0], lexical=True)
-        dense = self._by_meaning(text, wanted, lap, allowed)
-        if mode == "dense":
-            return candidates.single(dense, lexical=False)
-        words, scores = self._by_words(text, wanted, lap, allowed)
-        fused = fusion.fuse(dense, words, scores, spec=settings, limit=k)
-        lap("fuse")
-        return fused
-
-    def _by_meaning(self, text: str, wanted: int, lap: Lap, allowed: Allowed | None) -> Grouped:
-        token_ids = self.tokenize(text)
-        lap("tokenize")
-        vector = self._encoder.encode(token_ids)
-        lap("encode")
-        search = partial(self._dense.search, vector, allowed=allowed)
-        grouped = self._documents_of(search, wanted, allowed)
-        lap("dense")
-        return grouped
-
-    def _by_words(
-        self, text: str, wanted: int, lap: Lap, allowed: Allowed | None
-    ) -> tuple[Grouped, WordScores]:
-        scores = self._lexical.scores(text)
-        grouped = self._documents_of(partial(scores.best, allowed=allowed), wanted, allowed)
-        lap("lexical")
-        return grouped, scores
-
-    def _documents_of(
-        self, search: Callable[[int], Ranking], wanted: int, allowed: Allowed | None
-    ) -> Grouped:
-        among = allowed or self._bundle.manifest.documents
-        return grouping.first_documents(search, wanted, documents=self._documents, among=among)
-
     def _fetch(self, ranked: Sequence[Candidate]) -> list[Hit]:
         return hits(ranked, self._documents.fetch([candidate.row for candidate in ranked]))
-
-
-def _no_lap(_: str) -> None:
-    return None

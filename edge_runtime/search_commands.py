@@ -42,6 +42,12 @@ def _add_search(commands: Any) -> None:
     )
     parser.add_argument("--encoder", metavar="ID", help=bench_options.ENCODER_HELP)
     parser.add_argument("--threads", type=int, metavar="N", help=bench_options.THREADS_HELP)
+    parser.add_argument(
+        "--deadline-ms",
+        type=float,
+        metavar="MS",
+        help="answer each question within so many milliseconds, by words alone if need be",
+    )
     parser.set_defaults(run=_search)
 
 
@@ -72,8 +78,8 @@ def _add_bundle(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--verify",
         choices=("full", "size"),
-        default="full",
-        help="hash every file first, or trust an earlier verify and compare sizes (default: full)",
+        help="hash every file first, or trust an earlier verify and compare sizes (default: full for a "
+        "directory, size for what is installed)",
     )
 
 
@@ -91,11 +97,16 @@ def _search(options: argparse.Namespace) -> None:
         options.bundle, encoder=options.encoder, threads=options.threads, verify=options.verify
     )
     with opened as retriever:
+        if options.deadline_ms is not None:
+            retriever.warm_up()
         for query in queries:
-            hits = retriever.search(query, k=options.k, mode=options.mode, where=where)
+            hits = retriever.search(
+                query, k=options.k, mode=options.mode, where=where, deadline_ms=options.deadline_ms
+            )
             if options.json:
                 found = [dataclasses.asdict(hit) for hit in hits]
-                print(to_json({"query": query, "hits": found}), flush=True)
+                how = {"encoder": hits.encoder, "dropped": hits.dropped}
+                print(to_json({"query": query, **how, "hits": found}), flush=True)
             else:
                 print(_render(query, hits, [_marked(retriever, hit, query) for hit in hits]), flush=True)
 

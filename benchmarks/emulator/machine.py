@@ -163,6 +163,17 @@ class Machine:
             raise EmulatorError(f"{about} on the machine: status {done.returncode}{tools.tail(done.stderr)}")
         return done
 
+    def popen(self, *arguments: str) -> subprocess.Popen[str]:
+        """Begins a program on it, as root; what it prints, errors too, can be read while it goes on."""
+        return subprocess.Popen(
+            [*self._ssh(), shlex.join(arguments)],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            errors="replace",
+        )
+
     def copy(self, source: Path, target: str) -> None:
         """Puts a folder's files into the folder `target` on the machine, which is made if needed.
 

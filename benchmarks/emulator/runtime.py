@@ -7,7 +7,7 @@ import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from subprocess import CompletedProcess
+from subprocess import CompletedProcess, Popen
 from typing import Any
 
 from emulator import disk
@@ -86,5 +86,12 @@ class Runtime:
         Raises:
             EmulatorError: as `Machine.run`.
         """
-        path = f"PYTHONPATH={_RUNTIME}:{_PACKAGES}"
-        return self.machine.run("env", path, "python3", "-c", code, *arguments, check=check, stdin=stdin)
+        return self.machine.run(*_python(code, *arguments), check=check, stdin=stdin)
+
+    def popen(self, code: str, *arguments: str) -> Popen[str]:
+        """Begins what `python` runs; its output can be read while it goes on."""
+        return self.machine.popen(*_python(code, *arguments))
+
+
+def _python(code: str, *arguments: str) -> list[str]:
+    return ["env", f"PYTHONPATH={_RUNTIME}:{_PACKAGES}", "python3", "-c", code, *arguments]

@@ -25,4 +25,5 @@ def test_counts_do_not_depend_on_what_else_runs(runtime: Runtime, two_engines: P
     assert medians[0] == pytest.approx(medians[1], rel=0.02)
     assert {"tokenize", "encode", "dense", "lexical", "fuse", "fetch"} <= set(search)
     parts = sum(count for stage, count in search.items() if stage != "total")
-    assert search["total"] == pytest.approx(parts, rel=0.02)
+    # Between and around the stages: checks of arguments, the line for a processor, the keeping of times.
+    assert 0.99 * parts <= search["total"] <= 1.05 * parts

@@ -68,3 +68,18 @@ def test_no_fraction(value: Any) -> None:
     """Named with what was found."""
     with pytest.raises(QueryError, match="threshold: expected a number above 0 and up to 1; found "):
         arguments.fraction(value, "threshold")
+
+
+@pytest.mark.parametrize("value", [5, 0.5, np.float32(0.5), np.int64(3), 1e308])
+def test_positive(value: Any) -> None:
+    """Any number above 0, as a float."""
+    found = arguments.positive(value, "deadline_ms")
+    assert found == value
+    assert type(found) is float
+
+
+@pytest.mark.parametrize("value", [0, -1, float("nan"), float("inf"), 10**400, True, "5", None])
+def test_what_is_not_positive(value: Any) -> None:
+    """Nor finite, nor a number."""
+    with pytest.raises(QueryError, match=r"^deadline_ms: expected a number above 0; found "):
+        arguments.positive(value, "deadline_ms")

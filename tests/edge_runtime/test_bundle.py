@@ -214,7 +214,7 @@ def test_directories_that_are_none(tmp_path: Path) -> None:
     with pytest.raises(BundleError, match="no such bundle directory"):
         Bundle.open(tmp_path / "x.txt")
     (tmp_path / "x-1.0.0.edge").touch()
-    with pytest.raises(BundleError, match="is a transport file; unpack it: python3 -m zipfile -e"):
+    with pytest.raises(BundleError, match="is a transport file; install it: edge-runtime install"):
         Bundle.open(tmp_path / "x-1.0.0.edge")
 
 

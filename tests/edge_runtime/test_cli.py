@@ -258,7 +258,8 @@ def parsers(parser: argparse.ArgumentParser) -> Iterator[argparse.ArgumentParser
 def test_every_option_has_help() -> None:
     """Of every command, and so has every command itself."""
     found = list(parsers(cli._parser()))
-    names = ("info", "verify", "doctor", "search", "similar", "duplicates", "bench", "calibrate")
+    names = ["info", "verify", "doctor", "search", "similar", "duplicates"]
+    names += ["install", "status", "rollback", "prune", "bench", "calibrate"]
     assert [parser.prog for parser in found][1:] == [f"edge-runtime {name}" for name in names]
     for parser in found:
         for action in parser._actions:
@@ -342,17 +343,3 @@ def test_any_bytes_may_be_asked_anywhere(bundle: Path, environment: dict[str, st
     assert done.returncode == 0, done.stderr
     assert done.stderr == ""
     assert done.stdout.count("bread") > 0
-
-
-@pytest.mark.parametrize("command", ["search", "info", "verify", "calibrate", "bench"])
-def test_a_broken_configuration_is_one_line(
-    bundle: Path, home: Path, capsys: pytest.CaptureFixture[str], command: str
-) -> None:
-    """Whatever the command."""
-    home.mkdir()
-    (home / "device.yaml").write_text("threads: many", "utf-8")
-    words = ["yeast"] if command == "search" else []
-    assert cli.main([command, str(bundle), *words]) == cli.FAILED
-    err = capsys.readouterr().err
-    assert err.startswith(f"edge-runtime: {home}/device.yaml: threads: expected a whole number; found 'many'")
-    assert err.count("\n") == 1

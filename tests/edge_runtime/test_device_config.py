@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 import edge_runtime
-from edge_runtime import device_config, home, schema, strict_yaml
+from edge_runtime import cli, device_config, home, schema, strict_yaml
 from edge_runtime.device_config import Delegate, DeviceConfig, OnnxConfig, Provider, TfliteConfig
 from edge_runtime.errors import ConfigError, StateError
 
@@ -191,3 +191,17 @@ def test_yaml_is_read_strictly() -> None:
     """Through the one reader that manifests have as well."""
     with pytest.raises(ConfigError, match="nested deeper than"):
         device_config.parse(b"[" * (strict_yaml.MAX_DEPTH + 1))
+
+
+@pytest.mark.parametrize("command", ["search", "info", "verify", "calibrate", "bench"])
+def test_a_broken_configuration_is_one_line(
+    bundle: Path, home: Path, capsys: pytest.CaptureFixture[str], command: str
+) -> None:
+    """Whatever the command."""
+    home.mkdir()
+    (home / "device.yaml").write_text("threads: many", "utf-8")
+    words = ["yeast"] if command == "search" else []
+    assert cli.main([command, str(bundle), *words]) == cli.FAILED
+    err = capsys.readouterr().err
+    assert err.startswith(f"edge-runtime: {home}/device.yaml: threads: expected a whole number; found 'many'")
+    assert err.count("\n") == 1

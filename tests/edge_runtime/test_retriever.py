@@ -263,7 +263,7 @@ def test_tells_the_stages_of_a_search(retriever: Retriever) -> None:
         retriever.search_in_laps("dough", k=3, mode=mode, lap=seen.append)
         stages[mode] = seen
     dense = ["tokenize", "encode", "dense"]
-    assert stages["hybrid"] == [*dense, "lexical", "fuse", "fetch"]
+    assert stages["hybrid"] == ["lexical", *dense, "fuse", "fetch"]
     assert stages["dense"] == [*dense, "fetch"]
     assert stages["lexical"] == ["lexical", "fetch"]
 

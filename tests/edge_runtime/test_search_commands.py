@@ -218,3 +218,15 @@ def test_what_the_device_lacks_is_said_on_a_line(
     assert err.startswith("edge-runtime: device.yaml asks for QNNExecutionProvider, which onnxruntime ")
     assert err.endswith("runs instead\n")
     assert err.count("\n") == 1
+
+
+def test_search_with_a_deadline(ladder: Path, capsys: Output) -> None:
+    """Warmed up first; JSON says who answered and what was dropped."""
+    run("search", str(ladder), "yeast", "--deadline-ms", "0.0001", "--json")
+    answer = json.loads(capsys.readouterr().out)
+    assert (answer["encoder"], answer["dropped"]) == (None, ["dense"])
+    run("search", str(ladder), "yeast", "--deadline-ms", "60000", "--json")
+    answer = json.loads(capsys.readouterr().out)
+    assert (answer["encoder"], answer["dropped"]) == ("layers2", [])
+    run("search", str(ladder), "yeast", "--deadline-ms", "-1", status=1)
+    assert capsys.readouterr().err == "edge-runtime: deadline_ms: expected a number above 0; found -1.0\n"

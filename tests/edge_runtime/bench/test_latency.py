@@ -31,7 +31,7 @@ def quick(bundle: Path, **changes: Any) -> Report:
 def test_stages_of_a_hybrid_search(hybrid: Report) -> None:
     """Each measured search passes each stage once, in this order."""
     names = [stage.name for stage in hybrid.stages]
-    assert names == ["tokenize", "encode", "dense", "lexical", "fuse", "fetch"]
+    assert names == ["lexical", "tokenize", "encode", "dense", "fuse", "fetch"]
     assert {stage.n for stage in hybrid.stages} == {20}
     assert (hybrid.total.name, hybrid.total.n) == ("total", 20)
 
