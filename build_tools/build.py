@@ -21,7 +21,6 @@ from build_tools.recipe import Recipe
 from build_tools.record import BUNDLE, Record
 from build_tools.swap import recover
 from build_tools.workspace import locked
-from edge_runtime import schema
 from edge_runtime.bundle import Bundle, sha256
 from edge_runtime.errors import Error
 
@@ -72,7 +71,7 @@ def _unchanged(recipe: Recipe, home: Path, inputs: str) -> Built | None:
     try:
         Bundle.open(home / BUNDLE).close()
         measured = quality.read(home / BUNDLE)
-    except (Error, schema.SchemaError):
+    except Error:
         return None
     if not transport.is_file() or sha256(transport) != known.transport:
         pack(home / BUNDLE, transport)

@@ -19,6 +19,7 @@ from build_tools.errors import BuildError
 from build_tools.recipe import Recipe
 from build_tools.workspace import write_atomically
 from edge_runtime import __version__, schema
+from edge_runtime.bundle import read_manifest
 
 BUNDLE = "bundle"
 CURVES = "curves"
@@ -74,6 +75,26 @@ def write(record: Record, home: Path) -> None:
     """Writes the record into a build folder."""
     text = yaml.safe_dump(schema.encode(record), sort_keys=False, allow_unicode=True).encode()
     write_atomically(home / FILENAME, lambda file: file.write(text))
+
+
+def home_of(bundle: Path) -> Path:
+    """The build folder of a bundle's directory, which a kill may have left under another name (`swap`).
+
+    Raises:
+        BundleError: no such directory, or not a bundle.
+        BuildError: it is not in a build folder with a record that this version can read.
+    """
+    place = bundle.resolve()
+    if bundle.is_file():
+        raise BuildError(
+            f"{bundle}: expected a bundle's directory in its build folder; found a file, which does not say "
+            f"what the bundle was made from; give the {BUNDLE} directory that lies beside {FILENAME}"
+        )
+    if place.name != BUNDLE or not place.parent.is_dir():
+        read_manifest(bundle)  # says so where it is no bundle at all
+        raise BuildError(f"{bundle}: expected a bundle in its build folder, named {BUNDLE}")
+    need(place.parent)
+    return place.parent
 
 
 def need(home: Path) -> Record:

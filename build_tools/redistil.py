@@ -20,6 +20,7 @@ from build_tools.progress import Progress
 from build_tools.recipe import Recipe
 from build_tools.record import BUNDLE, Record
 from build_tools.reduction import Reduction
+from build_tools.swap import recover
 from build_tools.workspace import locked
 from edge_runtime import manifest as manifests
 from edge_runtime import schema
@@ -53,12 +54,10 @@ def redistil(bundle: Path, overrides: Sequence[str], progress: Progress) -> Buil
     """
     from build_tools.make import remake  # loads torch
 
-    old = read_manifest(bundle)
-    if bundle.resolve().name != BUNDLE:
-        raise BuildError(f"{bundle}: expected a bundle in its build folder, named {BUNDLE}")
-    home = bundle.resolve().parent
+    home = record.home_of(bundle)
     with locked(home):
-        built = record.need(home)
+        recover(home / BUNDLE)
+        built, old = record.need(home), read_manifest(home / BUNDLE)
         recipe = _recipe(home, built.recipe, old, overrides)
         reduced = built.updated and recipe.teacher.ndim is not None
         card = remake(recipe, home, progress, fitted=Reduction.load(home) if reduced else None)
@@ -71,10 +70,8 @@ def redistil(bundle: Path, overrides: Sequence[str], progress: Progress) -> Buil
 def _recipe(home: Path, built: Recipe, old: manifests.Manifest, overrides: Sequence[str]) -> Recipe:
     text = yaml.safe_dump(schema.encode(built), sort_keys=False, allow_unicode=True).encode()
     recipe = recipe_yaml.parse(text, str(home / record.FILENAME), overrides)
-    if not versions.is_above(recipe.version, old.version):
-        if recipe.version != built.version:
-            raise BuildError(f"version {recipe.version}: expected more than {old.version}, the bundle's own")
-        recipe = replace(recipe, version=versions.following(old.version))
+    untouched = recipe.version == built.version and not versions.is_above(recipe.version, old.version)
+    recipe = replace(recipe, version=versions.rising(None if untouched else recipe.version, old.version))
     _check_kept(built, recipe)
     return recipe
 

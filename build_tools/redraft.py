@@ -27,7 +27,7 @@ from build_tools.revision import Passages
 from edge_runtime import manifest as manifests
 from edge_runtime.bundle import Bundle
 from edge_runtime.dense import DenseIndex
-from edge_runtime.manifest import Compatible, IndexSpec, LexicalSpec, Manifest
+from edge_runtime.manifest import Compatible, EncoderSpec, IndexSpec, LexicalSpec, Manifest
 
 if TYPE_CHECKING:
     from build_tools.later_vectors import Encoder
@@ -99,7 +99,7 @@ def write(old: Old, change: Change, directory: Path, progress: Progress) -> Qual
     words = _write_words(change.recipe, rows.written.passages, directory, progress)
     if change.recipe.filters.indexed:
         fields.write(directory, change.recipe.filters.indexed)
-    card = quality.with_other_documents(old.card)
+    card = replace(old.card, version=old.card.version or old.manifest.version)
     quality.write(card, directory)
     _finish(old, change.recipe, rows.written, (dense, words), directory)
     return card
@@ -194,20 +194,26 @@ def _write_words(recipe: Recipe, passages: int, directory: Path, progress: Progr
 def _finish(
     old: Old, recipe: Recipe, written: Written, indexes: tuple[IndexSpec, LexicalSpec], directory: Path
 ) -> None:
-    """Writes the manifest, and the golden queries' rows in between: they are looked up in the draft."""
+    """Writes the golden queries' rows and the manifest."""
     manifest = replace(
         old.manifest,
         version=recipe.version,
         created=stamp.created(),
         compatible=Compatible(runtime=stamp.OLDEST_RUNTIME),
-        # How well they answer was measured with the old documents.
-        encoders=tuple(replace(spec, quality=None) for spec in old.manifest.encoders),
+        encoders=tuple(_earlier(spec, old.manifest.version) for spec in old.manifest.encoders),
         index=indexes[0],
         lexical=indexes[1],
         documents=documents.spec_of(written, fields.spec_of(recipe.filters.indexed)),
         files=stamp.files_of(directory),
     )
     path = directory / manifests.FILENAME
-    path.write_bytes(manifests.dump(manifest))
+    path.write_bytes(manifests.dump(manifest))  # golden queries are looked up in what can be opened
     golden.find_again(directory)
     path.write_bytes(manifests.dump(replace(manifest, files=stamp.files_of(directory))))
+
+
+def _earlier(spec: EncoderSpec, version: str) -> EncoderSpec:
+    """Says of the encoder's quality that it was measured with the documents of `version`, or earlier ones."""
+    if spec.quality is None:
+        return spec
+    return replace(spec, quality=replace(spec.quality, version=spec.quality.version or version))

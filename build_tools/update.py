@@ -13,8 +13,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import yaml
-
 from build_tools import documents, gates, quality, record, redraft, revision, stamp, versions
 from build_tools.build import Built
 from build_tools.corpus import additions, chunker
@@ -23,15 +21,14 @@ from build_tools.corpus.reader import SkipLog
 from build_tools.errors import BuildError
 from build_tools.pack import pack
 from build_tools.progress import Progress
-from build_tools.quality import QualityCard
 from build_tools.recipe import Recipe
 from build_tools.record import BUNDLE, CURVES, Record
 from build_tools.redraft import Change, Old
 from build_tools.reduction import MATRIX
 from build_tools.swap import recover, swap_in
 from build_tools.workspace import STAGES, Workspace, locked
-from edge_runtime.bundle import Bundle, read_manifest, sha256
-from edge_runtime.schema import SchemaError, shown
+from edge_runtime.bundle import Bundle, sha256
+from edge_runtime.schema import shown
 
 if TYPE_CHECKING:
     from build_tools.later_vectors import Encoder
@@ -73,13 +70,14 @@ def update(
     if not (changes.add or changes.remove):
         raise BuildError("nothing to change: name documents with --add, or keys with --remove")
     stamp.created()  # fails now rather than in the end
-    home = _home(bundle)
+    home = record.home_of(bundle)
     with ExitStack() as stack:
         stack.enter_context(locked(home))
         recover(home / BUNDLE)
         built, old = record.need(home), _old(home)
-        target = _target(home, out, built.recipe.name)
-        change = _change(home, old, replace(built.recipe, version=_version(old, version)), changes, progress)
+        recipe = replace(built.recipe, version=versions.rising(version, old.manifest.version))
+        target = _target(home, out, recipe.name)
+        change = _change(home, old, recipe, changes, progress)
         if not (change.added or change.removed):
             return _as_it_is(old, home)
         if target != home:
@@ -87,36 +85,11 @@ def update(
         return _make(old, change, built, target, progress)
 
 
-def _home(bundle: Path) -> Path:
-    """The build folder of a bundle."""
-    place = bundle.resolve()
-    if place.name != BUNDLE or not place.parent.is_dir():
-        read_manifest(bundle)  # says so where it is no bundle at all
-        raise BuildError(f"{bundle}: expected a bundle in its build folder, named {BUNDLE}")
-    record.need(place.parent)
-    return place.parent
-
-
 def _old(home: Path) -> Old:
     directory = home / BUNDLE
-    with_bytes = Bundle.open(directory)  # every byte is checked
-    with_bytes.close()
-    try:
-        return Old(directory, with_bytes.manifest, quality.read(directory))
-    except (SchemaError, yaml.YAMLError) as error:
-        path = directory / quality.FILENAME
-        raise BuildError(f"{path}: of another version ({error}); build the bundle again") from None
-
-
-def _version(old: Old, asked: str | None) -> str:
-    present = old.manifest.version
-    if asked is None:
-        return versions.following(present)
-    if not versions.is_version(asked):
-        raise BuildError(f"version {shown(asked)}: expected three numbers such as 1.0.1")
-    if not versions.is_above(asked, present):
-        raise BuildError(f"version {asked}: expected more than {present}, the bundle's own")
-    return asked
+    bundle = Bundle.open(directory)  # every byte is checked
+    bundle.close()
+    return Old(directory, bundle.manifest, quality.read(directory))
 
 
 def _target(home: Path, out: Path | None, name: str) -> Path:
@@ -137,8 +110,11 @@ def _change(home: Path, old: Old, recipe: Recipe, changes: Changes, progress: Pr
     removed = _removed(old, changes.remove, given)
     encoder = _encoder(recipe, home, old, progress) if given else None
     added = {} if encoder is None else revision.differing(old.directory, _cut(given, recipe, encoder))
-    alike = f", {len(given) - len(added):,} given as they are in the bundle" if given else ""
-    progress.say(f"changes    {len(added):,} documents to add, {len(removed):,} to remove{alike}")
+    alike = len(given) - len(added)
+    progress.say(
+        f"changes    documents to add or replace: {len(added):,}, to remove: {len(removed):,}"
+        + (f", given as they are in the bundle: {alike:,}" if alike else "")
+    )
     return Change(recipe, added, removed, encoder)
 
 
@@ -194,25 +170,38 @@ def _as_it_is(old: Old, home: Path) -> Built:
 
 def _make(old: Old, change: Change, built: Record, target: Path, progress: Progress) -> Built:
     draft = target / f"{BUNDLE}.new"
-    with _thrown_away(draft):
+    recipe = change.recipe
+    transport = target / f"{recipe.name}-{recipe.version}.edge"
+    with _nothing_done(draft, transport, built if target == old.directory.parent else None):
         card = redraft.write(old, change, draft, progress)
-        _check_size(change.recipe, draft)
+        _check_size(recipe, draft)
         if target != old.directory.parent:
             _copy_aids(old.directory.parent, target)
-        # Before the swap: a kill between the two then leaves a bundle that can still be updated.
-        unpacked = Record(built.inputs, "", change.recipe, updated=True)
-        record.write(unpacked, target)
+        pack(draft, transport)
+        # Before the swap: were the machine switched off between the two, a build would else take the new
+        # bundle for what the recipe's corpus gives.
+        record.write(Record(built.inputs, sha256(transport), recipe, updated=True), target)
         swap_in(draft, target / BUNDLE)
-    return _packed(unpacked, target, card)
+    return Built(target / BUNDLE, transport, card, fresh=True)
 
 
 @contextmanager
-def _thrown_away(draft: Path) -> Iterator[None]:
-    """Removes the draft where its making is interrupted."""
+def _nothing_done(draft: Path, transport: Path, built: Record | None) -> Iterator[None]:
+    """Leaves no trace of an update that is interrupted before its draft is in place.
+
+    Args:
+        built: the record that was in the build folder; None where there was none.
+    """
     try:
         yield
     except BaseException:
-        shutil.rmtree(draft, ignore_errors=True)
+        if draft.exists():
+            shutil.rmtree(draft)
+            transport.unlink(missing_ok=True)
+            if built is None:
+                (draft.parent / record.FILENAME).unlink(missing_ok=True)
+            else:
+                record.write(built, draft.parent)
         raise
 
 
@@ -228,10 +217,3 @@ def _copy_aids(home: Path, target: Path) -> None:
         shutil.copyfile(home / MATRIX, target / MATRIX)
     if (home / CURVES).is_dir():
         shutil.copytree(home / CURVES, target / CURVES, dirs_exist_ok=True)
-
-
-def _packed(unpacked: Record, target: Path, card: QualityCard) -> Built:
-    recipe = unpacked.recipe
-    transport = pack(target / BUNDLE, target / f"{recipe.name}-{recipe.version}.edge")
-    record.write(replace(unpacked, transport=sha256(transport)), target)
-    return Built(target / BUNDLE, transport, card, fresh=True)

@@ -2,24 +2,40 @@
 
 from __future__ import annotations
 
+from build_tools.errors import BuildError
+from edge_runtime.installed import numbers
 from edge_runtime.manifest import VERSION_PATTERN
-
-
-def is_version(text: str) -> bool:
-    """Whether it is one."""
-    return VERSION_PATTERN.fullmatch(text) is not None
-
-
-def is_above(version: str, other: str) -> bool:
-    """Whether `version` is later than `other`."""
-    return _numbers(version) > _numbers(other)
+from edge_runtime.schema import shown
 
 
 def following(version: str) -> str:
-    """The next one: its last number is one more."""
-    *front, last = _numbers(version)
-    return ".".join(map(str, (*front, last + 1)))
+    """The next one: its last number is one more.
+
+    Raises:
+        BuildError: that number would be too long.
+    """
+    *front, last = numbers(version)
+    text = ".".join(map(str, (*front, last + 1)))
+    if not VERSION_PATTERN.fullmatch(text):
+        raise BuildError(f"version {version}: its last number cannot rise; choose the next version yourself")
+    return text
 
 
-def _numbers(version: str) -> tuple[int, ...]:
-    return tuple(int(part) for part in version.split("."))
+def is_above(version: str, other: str) -> bool:
+    """Whether `version` is later than `other`, as an install compares them."""
+    return numbers(version) > numbers(other)
+
+
+def rising(asked: str | None, present: str) -> str:
+    """The version after `present`: the one that is asked for, or else the following one.
+
+    Raises:
+        BuildError: what is asked for is no version, or not above `present`.
+    """
+    if asked is None:
+        return following(present)
+    if not VERSION_PATTERN.fullmatch(asked):
+        raise BuildError(f"version {shown(asked)}: expected three numbers such as 1.0.1")
+    if not is_above(asked, present):
+        raise BuildError(f"version {asked}: expected more than {present}, the bundle's own")
+    return asked
