@@ -131,7 +131,7 @@ def _read(recipe: Recipe, paths: Sequence[Path], progress: Progress) -> list[Doc
 def _removed(old: Old, keys: Sequence[str], given: Sequence[Document]) -> frozenset[str]:
     present = frozenset(documents.keys(old.directory))
     removed, added = frozenset(keys), frozenset(document.key for document in given)
-    if unknown := [key for key in keys if key not in present]:
+    if unknown := [key for key in dict.fromkeys(keys) if key not in present]:
         raise BuildError(f"--remove: no document of {old.directory} has the key {_listed(unknown)}")
     if both := sorted(removed & added):
         raise BuildError(
