@@ -2,8 +2,8 @@
 
     python benchmarks/updates.py BUNDLE --add DOCS
 
-Each is timed on a fresh copy of the build folder, without its finished stages; the teacher is loaded each time. A
-build would also train, compile and measure the encoders, which an update keeps.
+Each is timed on a fresh copy of the build folder, without its finished stages; the teacher is loaded each
+time. A build would also train, compile and measure the encoders, which an update keeps.
 """
 
 from __future__ import annotations
@@ -87,7 +87,8 @@ def _run(options: argparse.Namespace) -> None:
     rows.append(["encode and index all", f"{_median(home, options.runs, _afresh):.1f}", "", "", ""])
     about = (
         f"{old.name} {old.version}: {old.documents.documents:,} documents, "
-        f"{old.documents.passages:,} passages, {len(old.encoders)} encoders, {len(old.files)} files; medians of {options.runs}:"
+        f"{old.documents.passages:,} passages, {len(old.encoders)} encoders, "
+        f"{len(old.files)} files; medians of {options.runs}:"
     )
     body = f"{command.machine()}\n\n{about}\n\n{markdown(HEADER, rows)}"
     replace_section(options.results, options.section, body)
