@@ -104,12 +104,12 @@ class Reduction:
             matrix = np.load(path, allow_pickle=False)
         except (OSError, ValueError, EOFError) as error:
             raise BuildError(
-                f"{path}: cannot be read ({type(error).__name__}); delete its folder and build again"
+                f"{path}: cannot be read ({type(error).__name__}); delete it and build again"
             ) from None
         if matrix.ndim != 2 or matrix.dtype != np.float32:
             raise BuildError(
                 f"{path}: expected a float32 matrix; found {matrix.dtype} of shape {matrix.shape}; "
-                "delete its folder and build again"
+                "delete it and build again"
             )
         return cls(matrix)
 

@@ -196,7 +196,7 @@ def _nothing_done(draft: Path, transport: Path, built: Record | None) -> Iterato
         yield
     except BaseException:
         if draft.exists():
-            shutil.rmtree(draft)
+            shutil.rmtree(draft, ignore_errors=True)
             transport.unlink(missing_ok=True)
             if built is None:
                 (draft.parent / record.FILENAME).unlink(missing_ok=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -91,6 +92,13 @@ def test_the_table_fits_a_terminal() -> None:
         assert line.split()[-6:] == ["0.123", "0.200", "0.300", "0.400", "0.988", "123.5"]
     assert max(map(len, lines)) <= 80
     assert "…" not in shown.getvalue()
+
+
+def test_figures_of_an_earlier_version() -> None:
+    """The table says whose documents they are of."""
+    shown = io.StringIO()
+    Console(file=shown, width=80).print(quality.table(replace(MEASURED, version="1.0.0")))
+    assert "with the documents of 1.0.0: others came or went since" in shown.getvalue().splitlines()[1]
 
 
 def test_figures_that_were_not_measured_stay_empty() -> None:
