@@ -14,11 +14,9 @@ from typing import IO
 from build_tools.errors import BuildError
 from build_tools.workspace import write_atomically
 from edge_runtime import manifest as manifests
+from edge_runtime.archive import ALIGNMENT
 from edge_runtime.bundle import Bundle
-
-ALIGNMENT = 16384
-PADDING_ID = 0xD935
-"""Tag of the zip extra field that holds the padding, the one Android's zipalign uses."""
+from edge_runtime.zip_records import PADDING_ID
 
 _LOCAL_HEADER = 30
 _ZIP64_FIELD = 20

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from build_tools.errors import BuildError
-from edge_runtime.installed import numbers
 from edge_runtime.manifest import VERSION_PATTERN
 from edge_runtime.schema import shown
 
@@ -14,7 +13,7 @@ def following(version: str) -> str:
     Raises:
         BuildError: that number would be too long.
     """
-    *front, last = numbers(version)
+    *front, last = _numbers(version)
     text = ".".join(map(str, (*front, last + 1)))
     if not VERSION_PATTERN.fullmatch(text):
         raise BuildError(f"version {version}: its last number cannot rise; choose the next version yourself")
@@ -23,7 +22,7 @@ def following(version: str) -> str:
 
 def is_above(version: str, other: str) -> bool:
     """Whether `version` is later than `other`, as an install compares them."""
-    return numbers(version) > numbers(other)
+    return _numbers(version) > _numbers(other)
 
 
 def rising(asked: str | None, present: str) -> str:
@@ -39,3 +38,7 @@ def rising(asked: str | None, present: str) -> str:
     if not is_above(asked, present):
         raise BuildError(f"version {asked}: expected more than {present}, the bundle's own")
     return asked
+
+
+def _numbers(version: str) -> tuple[int, ...]:
+    return tuple(map(int, version.split(".")))

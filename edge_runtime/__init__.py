@@ -2,7 +2,7 @@
 
     import edge_runtime
 
-    with edge_runtime.open("build/python-library/bundle") as retriever:
+    with edge_runtime.open("python-library") as retriever:  # an installed bundle, or a directory
         for hit in retriever.search("remove a directory and everything in it", k=5):
             print(hit.score, hit.title, hit.text)
 
@@ -15,6 +15,7 @@ import os
 from typing import TYPE_CHECKING, Any, Literal
 
 from edge_runtime.errors import (
+    ArchiveError,
     BundleError,
     ClosedError,
     CompatibilityError,
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
     from edge_runtime.snippets import Snippet
 
 __all__ = [
+    "ArchiveError",
     "BundleError",
     "ClosedError",
     "CompatibilityError",
@@ -87,31 +89,30 @@ def open(  # noqa: A001 (edge_runtime.open reads as gzip.open does)
     """Opens a bundle for searching.
 
     Args:
-        bundle: the name of an installed bundle (``edge-runtime install``), or a bundle's directory. A name is
-            what has no slash in it and is no directory here.
+        bundle: the directory, or the name of an installed bundle where no directory has that name. What is
+            open stays as it is while another bundle of the name is installed.
         encoder: the id of the query encoder to use. ``"auto"``, or None, is the one that
             ``edge-runtime calibrate`` chose on this device; the bundle's first where none was.
         threads: compute threads of the engine, a query; those of the device's configuration, else one,
             when None. One is best on small boards.
         verify: ``"full"`` hashes every file first; ``"size"`` starts faster and trusts an earlier full check.
-            By default an installed bundle, which was hashed as it was installed, is opened by sizes, and a
-            directory in full.
+            None is "size" for an installed bundle, which was checked then, and "full" for a directory.
 
     Raises:
         BundleError: missing, not installed, damaged or made for another runtime (see its subclasses).
         EngineError: the encoder's engine is not installed or refuses it.
         ConfigError: the device's configuration, device.yaml, cannot be used.
+        StoreError: the store of installed bundles cannot be read.
         QueryError: an argument that cannot be used, such as an encoder that the bundle does not have.
+
+    An installed bundle that has used up its trial is rolled back first, with a `DeviceWarning`.
     """
-    from edge_runtime import choice, device_config, installed
-    from edge_runtime.bundle import Bundle
+    from edge_runtime import choice, device_config
     from edge_runtime.retriever import Retriever
+    from edge_runtime.store import opening
 
     config = device_config.read()
-    directory = installed.locate(bundle)
-    if verify is None:
-        verify = "full" if directory is bundle else "size"
-    opened = Bundle.open(directory, verify=verify)
+    opened = opening.open_bundle(bundle, verify=verify)
     try:
         resolved = choice.resolve(opened.manifest, opened.root, encoder, config=config)
         return Retriever.load(opened, encoder=resolved, threads=threads, config=config)

@@ -36,6 +36,7 @@ class Bundle:
         self.root = root
         self.manifest = manifest
         self._maps: dict[str, mmap.mmap] = {}
+        self._held: list[int] = []
 
     @classmethod
     def open(cls, directory: str | os.PathLike[str], *, verify: Verification = "full") -> Bundle:
@@ -85,8 +86,14 @@ class Bundle:
         for mapping in self._maps.values():
             mapping.madvise(mmap.MADV_WILLNEED)
 
+    def hold(self, descriptor: int) -> None:
+        """Takes over an open file descriptor, such as a lock on the directory, and closes it in `close`."""
+        self._held.append(descriptor)
+
     def close(self) -> None:
         """Unmaps everything. Views that are still held keep their own mapping alive."""
+        while self._held:
+            os.close(self._held.pop())
         for mapping in self._maps.values():
             with contextlib.suppress(BufferError):  # a caller kept a view; the pages go when the view does
                 mapping.close()
@@ -107,7 +114,10 @@ def read_manifest(directory: str | os.PathLike[str]) -> Manifest:
         if root.is_file() and root.suffix == ".edge":
             raise BundleError(f"{root} is a transport file; install it: edge-runtime install {root}")
         if not root.is_dir():
-            raise BundleError(f"{root}: no such bundle directory; build one with edge-build build")
+            raise BundleError(
+                f"{root}: no such bundle directory; build one with edge-build build, or install one with "
+                "edge-runtime install"
+            )
     except OSError as error:  # may not look, or a name beyond the system's limits
         raise BundleError(f"{root}: cannot be read ({error.strerror})") from None
     return manifests.read(root / manifests.FILENAME)

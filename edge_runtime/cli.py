@@ -1,4 +1,4 @@
-"""edge-runtime: look into a bundle, verify it, ask it questions, measure it, fit it to the device."""
+"""edge-runtime: install a bundle, verify it, ask it questions, measure it, fit it to its device."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import io
 import os
 import sys
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -28,8 +28,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     _accept_any_text()
     try:
         with _warnings_on_a_line():
-            if getattr(options, "bundle", None) is not None:
-                _locate(options)
             options.run(options)
         sys.stdout.flush()
     except Error as error:
@@ -56,16 +54,6 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     if words:
         options.query += words[literal:]
     return options
-
-
-def _locate(options: argparse.Namespace) -> None:
-    """The directory behind an installed name, which is opened by sizes where nobody says otherwise."""
-    from edge_runtime import installed
-
-    named = installed.is_name(options.bundle)
-    options.bundle = installed.locate(options.bundle)
-    if getattr(options, "verify", "") is None:
-        options.verify = "size" if named else "full"
 
 
 def _accept_any_text() -> None:
@@ -113,28 +101,28 @@ def _parser() -> argparse.ArgumentParser:
 def _add_info(commands: Any) -> None:
     parser = commands.add_parser("info", help="say what a bundle holds, without checking its bytes")
     bench_options.add_bundle(parser)
-    parser.set_defaults(run=_info)
+    parser.set_defaults(run=_of_directory(_info))
 
 
 def _add_verify(commands: Any) -> None:
     parser = commands.add_parser("verify", help="hash every file and replay the golden queries")
     bench_options.add_bundle(parser)
     parser.add_argument("--files-only", action="store_true", help="leave out the golden queries")
-    parser.set_defaults(run=_verify)
+    parser.set_defaults(run=_of_directory(_verify))
 
 
 def _add_doctor(commands: Any) -> None:
     parser = commands.add_parser("doctor", help="say what this device has, and lacks for a bundle")
-    parser.add_argument("bundle", nargs="?", metavar="BUNDLE", help="look at what this bundle will need, too")
+    parser.add_argument("bundle", nargs="?", metavar="BUNDLE", help="look at what this one will need, too")
     bench_options.add_json(parser)
-    parser.set_defaults(run=_doctor)
+    parser.set_defaults(run=_of_directory(_doctor))
 
 
 def _add_bench(commands: Any) -> None:
     parser = commands.add_parser("bench", help="measure latency, start-up and memory on this machine")
     bench_options.add_arguments(parser)
     bench_options.add_json(parser)
-    parser.set_defaults(run=_bench)
+    parser.set_defaults(run=_of_directory(_bench))
 
 
 def _add_calibrate(commands: Any) -> None:
@@ -156,7 +144,20 @@ def _add_calibrate(commands: Any) -> None:
         metavar="N",
         help="searches to measure, an encoder (default: %(default)s)",
     )
-    parser.set_defaults(run=_calibrate)
+    parser.set_defaults(run=_of_directory(_calibrate))
+
+
+def _of_directory(run: Callable[[argparse.Namespace], None]) -> Callable[[argparse.Namespace], None]:
+    """`run` with the directory of an installed bundle where its name was given."""
+
+    def located(options: argparse.Namespace) -> None:
+        from edge_runtime.store import layout
+
+        if options.bundle is not None:
+            options.bundle = layout.located(options.bundle)
+        run(options)
+
+    return located
 
 
 def _info(options: argparse.Namespace) -> None:

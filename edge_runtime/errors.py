@@ -4,16 +4,18 @@
     ├── BundleError             the bundle cannot be used
     │   ├── ManifestError         manifest.yaml is missing, malformed or contradicts itself
     │   ├── IntegrityError        a file is missing, unlisted, cut short or not the bytes that were built
+    │   ├── ArchiveError          a transport file (.edge) is cut short, damaged or not as pack writes it
     │   └── CompatibilityError    sound, but made for another runtime, engine or library version
     ├── EngineError             the inference engine is not installed or cannot run the encoder
     ├── SelfTestError           an encoder does not give on this device what it gave at the build
     ├── QueryError              the caller's query or argument cannot be used (also a ValueError)
     ├── StateError              what the device keeps about its bundles cannot be read or written
     ├── ConfigError             device.yaml, the device's configuration, cannot be used
-    ├── StoreError              a bundle cannot be installed, rolled back or removed
+    ├── StoreError              a bundle cannot be installed, rolled back, removed or found
     └── ClosedError             the retriever has been closed
 
-A `DeviceWarning` says that something runs otherwise than the device's configuration asks for.
+A `DeviceWarning` says that something runs otherwise than the device's configuration asks for, or that a
+bundle was rolled back.
 
 Each message names the file or argument, what was expected, what was found and what to do next.
 """
@@ -35,6 +37,10 @@ class ManifestError(BundleError):
 
 class IntegrityError(BundleError):
     """A bundle file is missing, unlisted, of the wrong size or of the wrong sha256."""
+
+
+class ArchiveError(BundleError):
+    """A transport file (.edge) is cut short, damaged or not as ``edge-build pack`` writes it."""
 
 
 class CompatibilityError(BundleError):
@@ -62,11 +68,11 @@ class ConfigError(Error):
 
 
 class DeviceWarning(UserWarning):
-    """An encoder runs, but not on what the device's configuration asks for."""
+    """An encoder runs, but not on what the device's configuration asks for; or an earlier bundle answers."""
 
 
 class StoreError(Error):
-    """A bundle cannot be installed, rolled back or removed; the one that answered before still does."""
+    """A bundle cannot be installed, rolled back, removed or found; what answered before still does."""
 
 
 class ClosedError(Error):

@@ -78,8 +78,8 @@ def _add_bundle(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--verify",
         choices=("full", "size"),
-        help="hash every file first, or trust an earlier verify and compare sizes (default: full for a "
-        "directory, size for what is installed)",
+        help="hash every file first, or trust an earlier check and compare sizes "
+        "(default: size for an installed bundle, else full)",
     )
 
 

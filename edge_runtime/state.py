@@ -1,6 +1,7 @@
 """What a device has learned about its bundles, kept outside of them: bundles themselves never change.
 
-    ROOT/bundles/NAME/state.yaml    which encoder is best here, by measurement (see `calibrate`)
+    ROOT/bundles/NAME/state.yaml    which encoder is best here, by measurement (see `calibrate`); what was
+                                    installed and rolled back, and whether it is on trial (see `store`)
     ROOT/bundles/NAME/state.lock    one writer at a time
 
 For ROOT see `home`. Readers need no lock, for the file is only ever replaced whole.
@@ -9,15 +10,15 @@ For ROOT see `home`. Readers need no lock, for the file is only ever replaced wh
 from __future__ import annotations
 
 import fcntl
-import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Literal
 
 import yaml
 
-from edge_runtime import schema, strict_yaml
+from edge_runtime import disk, schema, strict_yaml
 from edge_runtime.errors import StateError
 from edge_runtime.home import root as root
 
@@ -26,6 +27,11 @@ MAX_BYTES = 1 << 20
 
 MAX_CALIBRATIONS = 16
 """Kept for one name of a bundle, the newest; versions of long ago do not come back."""
+
+MAX_EVENTS = 32
+"""Kept for one name of a bundle, the newest."""
+
+Action = Literal["install", "rollback", "mark-good"]
 
 _LOCK = "state.lock"
 
@@ -80,10 +86,40 @@ class Calibration:
 
 
 @dataclass(frozen=True, slots=True)
+class Trial:
+    """A bundle that has yet to prove itself, while it is the current one.
+
+    Attributes:
+        bundle: its directory's name.
+        limit: how often it may be opened by name without being marked good.
+        tries: how often it was.
+    """
+
+    bundle: str
+    limit: int
+    tries: int = 0
+
+    def __post_init__(self) -> None:
+        schema.require_positive(self, "limit")
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """What was tried with a bundle (its directory's name), when, and what came of it, in words."""
+
+    when: str
+    bundle: str
+    action: Action
+    result: str
+
+
+@dataclass(frozen=True, slots=True)
 class State:
-    """The whole of a state file: at most one calibration for each bundle, the newest first."""
+    """The whole of a state file: at most one calibration for each bundle; the newest first, events too."""
 
     calibrations: tuple[Calibration, ...] = ()
+    trial: Trial | None = None
+    events: tuple[Event, ...] = ()
 
     def calibration(self, bundle: str) -> Calibration | None:
         """That of the bundle whose manifest.yaml has the sha256 `bundle`."""
@@ -92,7 +128,11 @@ class State:
     def plus(self, new: Calibration) -> State:
         """With `new` in place of an older one of the same bundle."""
         others = [known for known in self.calibrations if known.bundle != new.bundle]
-        return State((new, *others)[:MAX_CALIBRATIONS])
+        return replace(self, calibrations=(new, *others)[:MAX_CALIBRATIONS])
+
+    def having(self, new: Event) -> State:
+        """With one more event."""
+        return replace(self, events=(new, *self.events)[:MAX_EVENTS])
 
 
 def path(name: str) -> Path:
@@ -120,19 +160,24 @@ def read(name: str) -> State:
 
 
 def record(name: str, calibration: Calibration) -> Path:
-    """Adds a calibration to the state of the bundles called `name`; returns the file.
+    """Adds a calibration to the state of the bundles called `name`, as `update` does."""
+    return update(name, lambda known: known.plus(calibration))
+
+
+def update(name: str, change: Callable[[State], State]) -> Path:
+    """Replaces the state of the bundles called `name` by what `change` makes of it; returns the file.
 
     Safe against other writers and against a power cut: afterwards the file is the old or the new one. A
-    damaged file is replaced, since all that it held can be measured again.
+    damaged file counts as empty: calibrations can be measured again, and a bundle without a trial stays.
 
     Raises:
         StateError: the file cannot be written.
     """
     file = path(name)
     try:
-        file.parent.mkdir(parents=True, exist_ok=True)
+        disk.make_directory(file.parent)
         with _locked(file.parent / _LOCK):
-            _replace(file, _dump(_readable(name).plus(calibration)))
+            disk.replace_file(file, _dump(change(_readable(name))))
     except OSError as error:
         problem = f"cannot be written ({error.strerror}); set EDGE_RUNTIME_HOME to a folder that can"
         raise StateError(f"{file}: {problem}") from None
@@ -166,17 +211,3 @@ def _locked(lock: Path) -> Iterator[None]:
     with lock.open("wb") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield
-
-
-def _replace(file: Path, data: bytes) -> None:
-    temporary = file.with_name(f"{file.name}.new")  # one name: what a power cut leaves is written over
-    with temporary.open("wb") as opened:
-        opened.write(data)
-        opened.flush()
-        os.fsync(opened.fileno())
-    temporary.replace(file)
-    folder = os.open(file.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)  # or the rename itself may be lost
-    finally:
-        os.close(folder)

@@ -1,13 +1,21 @@
-"""The commands that change which bundles a device has: install, status, rollback, prune."""
+"""The commands that change or show what is installed: install, status, rollback, mark-good, prune."""
 
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import sys
-from typing import Any
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
 
 from edge_runtime.bench import options as bench_options
-from edge_runtime.terminal import printable, to_json
+from edge_runtime.terminal import Percentage, printable, to_json
+
+if TYPE_CHECKING:
+    from edge_runtime.store.install import Outcome, Step
+    from edge_runtime.store.status import Status
+
+_EVENTS = 5
 
 
 def add(commands: Any) -> None:
@@ -15,111 +23,171 @@ def add(commands: Any) -> None:
     _add_install(commands)
     _add_status(commands)
     _add_rollback(commands)
+    _add_mark_good(commands)
     _add_prune(commands)
 
 
 def _add_install(commands: Any) -> None:
-    summary = "install a bundle: proven on this device, then active at once, or not at all"
+    summary = "install a bundle: the old one answers until the new one is proven on this device"
     parser = commands.add_parser("install", help=summary)
-    parser.add_argument("source", metavar="FILE", help="a .edge file, a bundle's directory, or - for stdin")
-    parser.add_argument("--allow-downgrade", action="store_true", help="also install an older version")
-    parser.add_argument("--dry-run", action="store_true", help="check version and space, and change nothing")
+    parser.add_argument("source", metavar="FILE", help="a .edge file, - for standard input, or a directory")
+    parser.add_argument("--allow-downgrade", action="store_true", help="even if a newer version is installed")
+    parser.add_argument("--dry-run", action="store_true", help="check all of it and change nothing")
+    parser.add_argument(
+        "--no-self-test",
+        action="store_true",
+        help="leave out the golden queries: for a disk of another device",
+    )
+    parser.add_argument(
+        "--tries",
+        type=int,
+        default=0,
+        metavar="N",
+        help="roll back by itself when it was opened N times without mark-good (default: never)",
+    )
     bench_options.add_json(parser)
     parser.set_defaults(run=_install)
 
 
 def _add_status(commands: Any) -> None:
-    parser = commands.add_parser("status", help="list the installed bundles")
-    parser.add_argument("name", nargs="?", metavar="NAME", help="only those of this name")
+    parser = commands.add_parser("status", help="say what is installed, what is in use and what was tried")
+    parser.add_argument("name", nargs="?", metavar="NAME", help="of this bundle only")
     bench_options.add_json(parser)
     parser.set_defaults(run=_status)
 
 
 def _add_rollback(commands: Any) -> None:
-    parser = commands.add_parser("rollback", help="go back to the previous bundle of a name")
-    parser.add_argument("name", metavar="NAME", help="of the bundle")
+    parser = commands.add_parser("rollback", help="go back to the bundle that was in use before")
+    _add_name(parser)
     parser.set_defaults(run=_rollback)
 
 
+def _add_mark_good(commands: Any) -> None:
+    summary = "keep the bundle that is in use: ends what install --tries began"
+    parser = commands.add_parser("mark-good", help=summary)
+    _add_name(parser)
+    parser.set_defaults(run=_mark_good)
+
+
 def _add_prune(commands: Any) -> None:
-    summary = "remove the bundles of a name but for the current and the previous one"
-    parser = commands.add_parser("prune", help=summary)
-    parser.add_argument("name", metavar="NAME", help="of the bundles")
-    parser.add_argument("--keep", type=int, default=0, metavar="N", help="keep so many others, the newest")
+    parser = commands.add_parser("prune", help="remove old bundles that nobody has open")
+    parser.add_argument("name", nargs="?", metavar="NAME", help="of this bundle only")
+    parser.add_argument(
+        "--keep", type=int, default=2, metavar="N", help="bundles to keep of each name (default: %(default)s)"
+    )
+    bench_options.add_json(parser)
     parser.set_defaults(run=_prune)
 
 
-def _install(options: argparse.Namespace) -> None:
-    from edge_runtime import store
+def _add_name(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("name", metavar="NAME", help="of an installed bundle")
+    bench_options.add_json(parser)
 
-    outcome = store.install(
-        options.source,
-        allow_downgrade=options.allow_downgrade,
-        dry_run=options.dry_run,
-        progress=_tell,
-    )
-    bundle = outcome.bundle
-    if options.json:
-        facts = {
-            "name": bundle.name,
-            "version": bundle.version,
-            "directory": str(bundle.directory),
-            "before": outcome.before,
-            "written": outcome.written,
-            "activated": outcome.activated,
-        }
-        print(to_json(facts))
-        return
-    if options.dry_run:
-        said = "can be installed"
-    elif outcome.activated:
-        said = f"answers now, {outcome.written / 1e6:.1f} MB written"
-    else:
-        said = "answered already"
-    before = f" (before: {outcome.before})" if outcome.before and outcome.activated else ""
-    print(f"{bundle.name} {bundle.version}: {said}{before}")
+
+def _install(options: argparse.Namespace) -> None:
+    from edge_runtime import self_test
+    from edge_runtime.store.install import install
+
+    progress = _Progress()
+    try:
+        outcome = install(
+            options.source,
+            self_test=None if options.no_self_test else self_test.replay,
+            allow_downgrade=options.allow_downgrade,
+            dry_run=options.dry_run,
+            tries=options.tries,
+            progress=progress,
+        )
+    finally:
+        progress.clear()
+    print(to_json(dataclasses.asdict(outcome)) if options.json else _sentence(outcome))
 
 
 def _status(options: argparse.Namespace) -> None:
-    from edge_runtime import installed
+    from edge_runtime.store.status import status
 
-    names = [options.name] if options.name else installed.names()
-    found = [each for name in names for each in installed.of(name)]
+    found = status(options.name)
     if options.json:
-        facts = [
-            {
-                "name": each.name,
-                "version": each.version,
-                "role": each.role or None,
-                "directory": str(each.directory),
-            }
-            for each in found
-        ]
-        print(to_json({"bundles": facts}))
+        print(to_json([dataclasses.asdict(one) for one in found]))
         return
-    for each in found:
-        print(printable(f"{each.name} {each.version:<10} {each.role or 'kept':<8} {each.directory}"))
+    for one in found:
+        print("\n".join(printable(line) for line in _lines(one)))
     if not found:
-        print("nothing is installed" if not options.name else printable(f"{options.name}: not installed"))
+        print("nothing is installed")
 
 
 def _rollback(options: argparse.Namespace) -> None:
-    from edge_runtime import store
+    from edge_runtime.store.switch import rollback
 
-    bundle = store.rollback(options.name)
-    print(f"{bundle.name} {bundle.version}: answers now")
+    bundle = rollback(options.name)
+    _tell(options, {"name": options.name, "current": bundle}, f"{options.name}: rolled back to {bundle}")
+
+
+def _mark_good(options: argparse.Namespace) -> None:
+    from edge_runtime.store.switch import mark_good
+
+    bundle = mark_good(options.name)
+    _tell(options, {"name": options.name, "current": bundle}, f"{options.name}: {bundle} is good")
 
 
 def _prune(options: argparse.Namespace) -> None:
-    from edge_runtime import store
+    from edge_runtime.store.prune import prune
 
-    gone = store.prune(options.name, keep=options.keep)
-    for each in gone:
-        print(f"{each.name} {each.version}: removed")
-    if not gone:
+    pruned = prune(options.name, keep=options.keep)
+    if options.json:
+        print(to_json([dataclasses.asdict(one) for one in pruned]))
+        return
+    for one in pruned:
+        for bundle in one.removed:
+            print(f"{one.name}: {bundle} removed")
+        for bundle in one.in_use:
+            print(f"{one.name}: {bundle} kept, a process has it open")
+    if not any(one.removed or one.in_use for one in pruned):
         print("nothing to remove")
 
 
-def _tell(step: str) -> None:
-    if sys.stderr.isatty():
-        print(f"{step} …", file=sys.stderr)
+def _tell(options: argparse.Namespace, facts: dict[str, str], sentence: str) -> None:
+    print(to_json(facts) if options.json else sentence)
+
+
+def _sentence(outcome: Outcome) -> str:
+    what = f"{outcome.name} {outcome.version}"
+    if outcome.done == "nothing":
+        return f"{what} is installed already, as built; nothing to do"
+    sizes = f"{outcome.written / 1e6:.1f} MB new, {outcome.linked / 1e6:.1f} MB that the device has already"
+    before = f"; before it: {outcome.previous}" if outcome.previous else ""
+    if outcome.done == "would install":
+        return f"{what} is sound and would be installed: {sizes}; nothing was changed"
+    return f"{what} installed: {sizes}{before}"
+
+
+def _lines(one: Status) -> Iterator[str]:
+    yield f"{one.name}: {one.current or 'none in use'}"
+    if one.trial:
+        yield f"  on trial: opened {one.trial.tries} of {one.trial.limit} times; mark-good ends it"
+    for kept in one.bundles:
+        role = {one.current: " (in use)", one.previous: " (rollback goes back to it)"}.get(kept.bundle, "")
+        size = "manifest damaged" if kept.bytes is None else f"{kept.bytes / 1e6:.1f} MB"
+        yield f"  {kept.bundle}: {size}{role}"
+    for event in one.events[:_EVENTS]:
+        yield f"  {event.when} {event.action} {event.bundle}: {event.result}"
+
+
+class _Progress:
+    """A step on a line of its own, with how much of it is done, on a terminal only."""
+
+    def __init__(self) -> None:
+        self._step: Step | None = None
+        self._percentage = Percentage("")
+
+    def __call__(self, step: Step, done: int, total: int) -> None:
+        if step is not self._step:
+            self.clear()
+            self._step, self._percentage = step, Percentage(f"{step.value}:")
+        if total:
+            self._percentage(done, total)
+        elif sys.stderr.isatty():
+            print(f"{step.value} …", file=sys.stderr)
+
+    def clear(self) -> None:
+        self._percentage.clear()

@@ -12,8 +12,8 @@ import pytest
 
 import edge_runtime
 from edge_runtime import manifest as manifests
-from edge_runtime import self_test, store
-from edge_runtime.bundle import Bundle
+from edge_runtime import self_test
+from edge_runtime.store.install import install
 
 GOLDEN = Path(__file__).parent / "golden"
 VERSIONS = sorted(path.name for path in GOLDEN.iterdir())
@@ -59,9 +59,10 @@ def test_its_golden_queries(version: str) -> None:
 def test_it_can_be_installed(version: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """By a device that knows newer ones only."""
     monkeypatch.setenv("EDGE_RUNTIME_HOME", str(tmp_path))
-    installed = store.install(GOLDEN / version).bundle
-    Bundle.open(installed.directory).close()
-    assert (installed.name, installed.version) == ("tiny", "1.0.0")
+    outcome = install(GOLDEN / version, self_test=self_test.replay)
+    assert (outcome.name, outcome.version, outcome.done) == ("tiny", "1.0.0", "installed")
+    with edge_runtime.open("tiny", verify="full") as retriever:
+        assert retriever.info().version == "1.0.0"
 
 
 def test_it_stays_small() -> None:

@@ -21,7 +21,9 @@ MODES = ("hybrid", "dense", "lexical")
 
 def add_bundle(parser: argparse.ArgumentParser) -> None:
     """The bundle, and whether a program reads the answer."""
-    parser.add_argument("bundle", metavar="BUNDLE", help="an installed name, or a bundle's directory")
+    parser.add_argument(
+        "bundle", metavar="BUNDLE", help="a bundle's directory, or the name of an installed one"
+    )
     add_json(parser)
 
 
@@ -33,7 +35,7 @@ def add_json(parser: argparse.ArgumentParser) -> None:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The arguments that `latency.run_from` reads: the bundle and how to measure it."""
     add = parser.add_argument
-    add("bundle", metavar="BUNDLE", help="an installed name, or the bundle's directory")
+    add("bundle", metavar="BUNDLE", help="a bundle's directory, or the name of an installed one")
     add_queries(parser)
     add("-n", type=int, default=1000, metavar="N", help="searches to measure (default: %(default)s)")
     add("--warm-up", type=int, default=50, metavar="N", help="searches before those (default: %(default)s)")

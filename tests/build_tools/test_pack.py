@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 
 from build_tools.errors import BuildError
-from build_tools.pack import ALIGNMENT, pack
+from build_tools.pack import pack
 from edge_runtime import manifest as manifests
+from edge_runtime.archive import ALIGNMENT
 from edge_runtime.bundle import Bundle
 from edge_runtime.errors import BundleError, IntegrityError
 

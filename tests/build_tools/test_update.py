@@ -13,13 +13,16 @@ import pytest
 import edge_runtime
 from build_tools import documents, record, redraft, update
 from build_tools.build import build
-from build_tools.errors import BuildError, CorpusError, GateError
+from build_tools.errors import BuildError, CorpusError
 from build_tools.progress import Progress
 from build_tools.redistil import redistil
 from build_tools.update import Changes
 from edge_runtime import manifest as manifests
-from edge_runtime import store
+from edge_runtime import self_test
 from edge_runtime.bundle import sha256
+from edge_runtime.store import layout
+from edge_runtime.store.install import install
+from edge_runtime.store.switch import rollback
 from tests.build_tools.updates import CHANGED, NEW, Line, codes, digests, everything, run
 from tests.conftest import corpus_lines
 
@@ -194,30 +197,20 @@ def test_installed(
 ) -> None:
     """A device takes it for newer, copies what is new, and can go back; its store is no build folder."""
     monkeypatch.setenv("EDGE_RUNTIME_HOME", str(tmp_path / "store"))
-    first = store.install(home / "tiny-1.0.0.edge")
+    install(home / "tiny-1.0.0.edge", self_test=None)
     built = run(home, [given(NEW)], ["bread-0"])
-    second = store.install(built.transport)
-    assert (second.before, second.bundle.version, second.activated) == ("1.0.0", "1.0.1", True)
-    kept = sum(path.stat().st_size for path in (built.bundle / "encoders").rglob("*") if path.is_file())
-    assert second.written < first.written - kept
+    outcome = install(built.transport, self_test=self_test.replay)
+    assert (outcome.version, outcome.done) == ("1.0.1", "installed")
+    before = set(digests(layout.folder("tiny") / str(outcome.previous)).values())
+    sizes = {entry.sha256: entry.size for entry in manifests.read(built.bundle / "manifest.yaml").files}
+    assert outcome.linked == sum(size for digest, size in sizes.items() if digest in before)
     with edge_runtime.open("tiny") as retriever:
         assert retriever.search("aerial on the roof", k=1)[0].key == "radio-99"
     with pytest.raises(BuildError, match="expected a bundle in its build folder"):
-        update.update(second.bundle.directory, Changes(remove=("bread-1",)), Progress())
+        update.update(layout.folder("tiny") / outcome.bundle, Changes(remove=("bread-1",)), Progress())
     with pytest.raises(edge_runtime.StoreError, match=r"tiny 1\.0\.0 is older than 1\.0\.1"):
-        store.install(home / "tiny-1.0.0.edge")
-    assert store.rollback("tiny").version == "1.0.0"
-
-
-def test_a_bundle_that_grows_too_large(home: Path) -> None:
-    """The recipe's gate holds for updates; the draft goes."""
-    known = record.need(home)
-    small = replace(known.recipe, gates=replace(known.recipe.gates, bytes=1000))
-    record.write(replace(known, recipe=small), home)
-    before = everything(home)
-    with pytest.raises(GateError, match="size of the bundle"):
-        run(home, remove=["bread-0"])
-    assert everything(home) == before
+        install(home / "tiny-1.0.0.edge", self_test=None)
+    assert rollback("tiny") == outcome.previous
 
 
 @pytest.mark.parametrize(

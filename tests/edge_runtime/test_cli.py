@@ -269,8 +269,11 @@ def parsers(parser: argparse.ArgumentParser) -> Iterator[argparse.ArgumentParser
 def test_every_option_has_help() -> None:
     """Of every command, and so has every command itself."""
     found = list(parsers(cli._parser()))
-    names = ["info", "verify", "doctor", "search", "similar", "duplicates"]
-    names += ["install", "status", "rollback", "prune", "bench", "calibrate"]
+    asking, storing = (
+        ("search", "similar", "duplicates"),
+        ("install", "status", "rollback", "mark-good", "prune"),
+    )
+    names = ("info", "verify", "doctor", *asking, *storing, "bench", "calibrate")
     assert [parser.prog for parser in found][1:] == [f"edge-runtime {name}" for name in names]
     for parser in found:
         for action in parser._actions:

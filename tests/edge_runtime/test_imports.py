@@ -134,7 +134,7 @@ def test_a_missing_engine_is_named_with_the_command(bundle: Path) -> None:
 def test_the_public_surface_is_exactly_this() -> None:
     """A name more or less is a decision, not an accident."""
     errors = ["BundleError", "ClosedError", "CompatibilityError", "EngineError", "Error", "IntegrityError"]
-    errors += ["ConfigError", "ManifestError", "QueryError", "SelfTestError", "StateError"]
+    errors += ["ArchiveError", "ConfigError", "ManifestError", "QueryError", "SelfTestError", "StateError"]
     errors += ["StoreError"]
     answers = ["Duplicate", "Evidence", "Hit", "Passage", "Results", "Snippet"]
     assert sorted(edge_runtime.__all__) == sorted(

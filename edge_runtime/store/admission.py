@@ -1,0 +1,56 @@
+"""Whether a bundle may be installed, decided by its manifest alone: before anything of it is written."""
+
+from __future__ import annotations
+
+from edge_runtime import disk, home
+from edge_runtime.errors import StoreError
+from edge_runtime.store import layout
+from edge_runtime.store.held import Held
+from edge_runtime.store.sources import Incoming
+
+RESERVE_BYTES = 32 << 20
+"""Left free on the disk: logs, state and the next update need some."""
+
+_BLOCK = 4096
+
+
+def admit(incoming: Incoming, *, held: Held, allow_downgrade: bool) -> None:
+    """Lets a bundle in or says why not. The manifest has been parsed, so this runtime can read the bundle.
+
+    Args:
+        held: files of installed bundles, which take no room again.
+
+    Raises:
+        StoreError: older than what is in use and `allow_downgrade` is False, or no room for it.
+    """
+    # Who made it: `incoming.manifest_bytes` against `incoming.signature`, before any other question.
+    if not allow_downgrade:
+        _refuse_older(incoming)
+    _check_room(incoming, held)
+
+
+def _refuse_older(incoming: Incoming) -> None:
+    manifest = incoming.manifest
+    current = layout.target(manifest.name, layout.CURRENT)
+    if current and _numbers(manifest.version) < _numbers(layout.version(current)):
+        raise StoreError(
+            f"{incoming.source}: {manifest.name} {manifest.version} is older than {layout.version(current)}, "
+            "which is installed; --allow-downgrade installs it all the same"
+        )
+
+
+def _numbers(version: str) -> tuple[int, ...]:
+    return tuple(map(int, version.split(".")))
+
+
+def _check_room(incoming: Incoming, held: Held) -> None:
+    new = [entry.size for entry in incoming.manifest.files if not held.has(entry)]
+    needed = sum(-(-size // _BLOCK) * _BLOCK for size in (*new, len(incoming.manifest_bytes)))
+    free = disk.free_bytes(home.root())
+    if free - RESERVE_BYTES < needed:
+        room = (
+            f"{needed / 1e6:.1f} MB, and {RESERVE_BYTES / 1e6:.1f} MB to spare; {free / 1e6:.1f} MB are free"
+        )
+        raise StoreError(
+            f"{home.root()}: {incoming.manifest.name} needs {room}; edge-runtime prune makes room"
+        )

@@ -1,0 +1,111 @@
+"""Where the installed bundles are, by name; nothing is changed here."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from edge_runtime import home
+from edge_runtime.encoder_spec import NAME_PATTERN
+from edge_runtime.errors import StoreError
+from edge_runtime.schema import shown
+
+CURRENT, PREVIOUS = "current", "previous"
+
+_BUNDLE = re.compile(r"([0-9]{1,9}\.[0-9]{1,9}\.[0-9]{1,9})-[0-9a-f]{12}")
+
+
+def lock() -> Path:
+    """The file that a writer holds locked. Raises as `home.root` does."""
+    return home.root() / "lock"
+
+
+def staging() -> Path:
+    """Where bundles are before they are whole and after they are given up."""
+    return home.root() / "staging"
+
+
+def folder(name: str) -> Path:
+    """Of all the bundles called `name`.
+
+    Raises:
+        StoreError: no bundle can be called that.
+    """
+    if not NAME_PATTERN.fullmatch(name):
+        expected = "expected the name of an installed bundle (lower-case letters, digits, '.', '_' and '-')"
+        raise StoreError(f"{expected}; found {shown(name)}")
+    return home.root() / "bundles" / name
+
+
+def bundle_name(version: str, digest: str) -> str:
+    """The directory of a bundle in its `folder`; `digest` is the sha256 of its manifest."""
+    return f"{version}-{digest[:12]}"
+
+
+def version(bundle: str) -> str:
+    """The version in a `bundle_name`."""
+    return bundle.rpartition("-")[0]
+
+
+def target(name: str, link: str) -> str | None:
+    """The directory name that `CURRENT` or `PREVIOUS` points at; None where there is no such link.
+
+    Raises:
+        StoreError: it is not a link of ours.
+    """
+    path = folder(name) / link
+    try:
+        found = str(path.readlink())
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except OSError as error:
+        problem = f"expected a link to an installed bundle ({error.strerror})"
+        raise StoreError(f"{path}: {problem}; remove it and install the bundle again") from None
+    if not _BUNDLE.fullmatch(found):
+        problem = f"expected a link to an installed bundle; it leads to {shown(found)}"
+        raise StoreError(f"{path}: {problem}; remove it and install the bundle again")
+    return found
+
+
+def current(name: str) -> Path | None:
+    """The directory of the bundle called `name` that is in use; None where none is. Raises like `target`."""
+    found = target(name, CURRENT)
+    return folder(name) / found if found else None
+
+
+def installed(name: str) -> tuple[str, ...]:
+    """The directory names of all the bundles called `name`, in no particular order."""
+    try:
+        children = list(folder(name).iterdir())
+    except (FileNotFoundError, NotADirectoryError):
+        return ()
+    except OSError as error:
+        raise StoreError(f"{folder(name)}: cannot be read ({error.strerror})") from None
+    return tuple(child.name for child in children if _BUNDLE.fullmatch(child.name) and child.is_dir())
+
+
+def names() -> tuple[str, ...]:
+    """Of all bundles that are installed, sorted."""
+    bundles = home.root() / "bundles"
+    try:
+        found = sorted(child.name for child in bundles.iterdir() if NAME_PATTERN.fullmatch(child.name))
+    except (FileNotFoundError, NotADirectoryError):
+        return ()
+    except OSError as error:
+        raise StoreError(f"{bundles}: cannot be read ({error.strerror})") from None
+    return tuple(name for name in found if installed(name))
+
+
+def is_name(bundle: object) -> bool:
+    """Whether a bundle is asked for by its installed name: not where there is a directory of that name."""
+    return isinstance(bundle, str) and bool(NAME_PATTERN.fullmatch(bundle)) and not Path(bundle).is_dir()
+
+
+def located(bundle: str) -> str:
+    """The directory of an installed bundle, where `bundle` is the name of one; else `bundle` as it is.
+
+    Raises:
+        StoreError: the store cannot be read.
+    """
+    directory = current(bundle) if is_name(bundle) else None
+    return str(directory) if directory else bundle

@@ -1,0 +1,85 @@
+"""Who may change the store, and who keeps a bundle from being removed: locks that the kernel frees."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from edge_runtime import disk
+from edge_runtime.errors import StoreError
+from edge_runtime.store import layout
+
+WAIT_SECONDS = 10.0
+
+_PAUSE_SECONDS = 0.05
+
+
+@contextmanager
+def writer(*, wait_seconds: float = WAIT_SECONDS) -> Iterator[None]:
+    """The right to change the store, of one process at a time; one that dies gives it back.
+
+    Raises:
+        StoreError: another process has it for longer than `wait_seconds`, or the store cannot be written.
+    """
+    path = layout.lock()
+    try:
+        disk.make_directory(path.parent)
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o644)
+    except OSError as error:
+        problem = (
+            f"cannot be written ({error.strerror}); use sudo, or set EDGE_RUNTIME_HOME to a folder that can"
+        )
+        raise StoreError(f"{path}: {problem}") from None
+    try:
+        _acquire(descriptor, path, time.monotonic() + wait_seconds)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def hold(directory: Path) -> int | None:
+    """A descriptor that keeps a bundle's directory from `prune` until it is closed; None if it is gone."""
+    try:
+        descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC | os.O_NOFOLLOW)
+    except OSError:
+        return None
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        if os.path.samestat(os.fstat(descriptor), directory.stat()):  # not moved away in between
+            return descriptor
+    except OSError:
+        pass
+    os.close(descriptor)
+    return None
+
+
+@contextmanager
+def unused(directory: Path) -> Iterator[bool]:
+    """Whether nobody holds a bundle's directory; while it is True, nobody comes to."""
+    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC | os.O_NOFOLLOW)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        free = False
+    else:
+        free = True
+    try:
+        yield free
+    finally:
+        os.close(descriptor)
+
+
+def _acquire(descriptor: int, path: Path, deadline: float) -> None:
+    while True:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() >= deadline:
+                raise StoreError(f"{path}: another edge-runtime is changing the store; wait for it") from None
+            time.sleep(_PAUSE_SECONDS)
+        else:
+            return

@@ -1,0 +1,89 @@
+"""Opens a bundle by directory or by name.
+
+A name stands for the current bundle, unless that has had its chances and nobody marked it good. A trial is
+what `install(tries=N)` asks for; opening counts before anything is loaded, so that a bundle which takes the
+process down with it is counted as well. Who may not write the store does not count.
+"""
+
+from __future__ import annotations
+
+import os
+import warnings
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+
+from edge_runtime import state
+from edge_runtime.bundle import Bundle, Verification
+from edge_runtime.errors import BundleError, DeviceWarning, StateError, StoreError
+from edge_runtime.state import State
+from edge_runtime.store import layout, lock
+
+_ATTEMPTS = 5
+
+
+def open_bundle(bundle: str | os.PathLike[str], *, verify: Verification | None = None) -> Bundle:
+    """Opens a bundle by its directory or its installed name.
+
+    Args:
+        verify: as for `Bundle.open`; None is "size" for an installed bundle, else "full".
+
+    Raises:
+        BundleError: there is none, or it cannot be used (see its subclasses).
+        StoreError: the store cannot be read.
+        QueryError: an argument that cannot be used.
+    """
+    if not layout.is_name(bundle):
+        return Bundle.open(bundle, verify="full" if verify is None else verify)
+    name = str(bundle)
+    _count(name)
+    for _ in range(_ATTEMPTS):  # between finding and holding it, it may be replaced and pruned
+        directory = layout.current(name)
+        if directory is None:
+            return Bundle.open(name)  # which says what is wrong with it
+        held = lock.hold(directory)
+        if held is not None:
+            return _opened(directory, held, "size" if verify is None else verify)
+    raise BundleError(f"{directory}: missing, or cannot be read; install {name} again")
+
+
+def _opened(directory: Path, held: int, verify: Verification) -> Bundle:
+    try:
+        opened = Bundle.open(directory, verify=verify)
+    except BaseException:
+        os.close(held)
+        raise
+    opened.hold(held)
+    return opened
+
+
+def _count(name: str) -> None:
+    """One more try, or the way back after the last."""
+    try:
+        trial = state.read(name).trial
+        if trial is None or trial.bundle != layout.target(name, layout.CURRENT):
+            return
+    except (StateError, StoreError):
+        return
+    if trial.tries < trial.limit:
+        with suppress(StateError):
+            state.update(name, _one_more)
+        return
+    _roll_back(name, trial.bundle, trial.limit)
+
+
+def _one_more(known: State) -> State:
+    trial = known.trial
+    return known if trial is None else replace(known, trial=replace(trial, tries=trial.tries + 1))
+
+
+def _roll_back(name: str, bundle: str, limit: int) -> None:
+    from edge_runtime.store import switch  # only a failed bundle pays for it
+
+    why = f"opened {limit} times and never marked good"
+    try:
+        previous = switch.rollback(name, reason=why, wait_seconds=0.0)
+    except (StoreError, BundleError):  # an install is under way, or there is nothing to go back to
+        return
+    text = f"{name}: {bundle} was {why}; rolled back to {previous}"
+    warnings.warn(text, DeviceWarning, stacklevel=2)

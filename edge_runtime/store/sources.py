@@ -1,0 +1,99 @@
+"""What is installed from: a transport file, the same down a pipe, or a bundle directory, all of one shape."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Protocol
+
+from edge_runtime import bundle as bundles
+from edge_runtime import manifest as manifests
+from edge_runtime.archive import MAX_SIGNATURE_BYTES, Archive
+from edge_runtime.errors import ArchiveError, BundleError
+from edge_runtime.manifest import FileEntry, Manifest
+
+STANDARD_INPUT = "-"
+
+_CHUNK = 1 << 18
+
+
+class Incoming(Protocol):
+    """A bundle that is not installed yet; see `Archive`, which is one."""
+
+    source: str
+    manifest_bytes: bytes
+    manifest: Manifest
+    signature: bytes | None
+
+    def files(self) -> Iterator[tuple[FileEntry, Iterator[bytes]]]:
+        """Every file in the manifest's order, once, with its bytes in pieces; nobody has hashed them."""
+        ...
+
+
+class Folder:
+    """A bundle directory as `Incoming`: on a stick, or where it was built."""
+
+    def __init__(self, directory: Path) -> None:
+        """Reads the manifest and the signature; compares the files' sizes.
+
+        Raises:
+            BundleError: not a bundle, or not as it was built (see its subclasses).
+        """
+        self.source = str(directory)
+        self._directory = directory
+        self.manifest = bundles.read_manifest(directory)
+        bundles.check_files(directory, self.manifest, verify="size")
+        self.manifest_bytes = self._small(manifests.FILENAME, manifests.MAX_BYTES) or b""
+        self.manifest = manifests.parse(self.manifest_bytes, str(directory / manifests.FILENAME))
+        self.signature = self._small(manifests.SIGNATURE, MAX_SIGNATURE_BYTES)
+
+    def files(self) -> Iterator[tuple[FileEntry, Iterator[bytes]]]:
+        """As `Incoming` has it. Raises `BundleError` for a file that cannot be read."""
+        for entry in self.manifest.files:
+            yield entry, self._content(self._directory / entry.path)
+
+    def _small(self, name: str, most: int) -> bytes | None:
+        path = self._directory / name
+        if not path.exists():
+            return None
+        content = bytearray()
+        for piece in self._content(path):
+            content += piece
+            if len(content) > most:
+                raise BundleError(f"{path}: expected at most {most} bytes; found more; copy the bundle again")
+        return bytes(content)
+
+    def _content(self, path: Path) -> Iterator[bytes]:
+        try:
+            descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
+            with os.fdopen(descriptor, "rb", buffering=0) as file:
+                while piece := file.read(_CHUNK):
+                    yield piece
+        except OSError as error:
+            raise BundleError(f"{path}: cannot be read ({error.strerror})") from None
+
+
+@contextmanager
+def opened(source: str | os.PathLike[str]) -> Iterator[Incoming]:
+    """A transport file or a bundle directory by its path, or standard input where that is ``-``.
+
+    Raises:
+        BundleError: there is none, or it is not a bundle (see its subclasses).
+    """
+    if source == STANDARD_INPUT:
+        yield Archive(sys.stdin.buffer, "standard input")
+        return
+    path = Path(source)
+    try:
+        file = None if path.is_dir() else path.open("rb")
+    except (OSError, ValueError) as error:
+        problem = getattr(error, "strerror", None) or "not a path"
+        raise ArchiveError(f"{path}: cannot be read ({problem}); expected a .edge file or a bundle") from None
+    if file is None:
+        yield Folder(path)
+        return
+    with file:
+        yield Archive(file, str(path))

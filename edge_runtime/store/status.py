@@ -1,0 +1,82 @@
+"""What is installed, in use, and was tried: nothing is changed, and no byte of a bundle is checked."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from edge_runtime import bundle as bundles
+from edge_runtime import state
+from edge_runtime.errors import BundleError, StateError, StoreError
+from edge_runtime.state import Event, State, Trial
+from edge_runtime.store import layout
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """An installed bundle. `bytes` are those of its files; None where its manifest is damaged."""
+
+    bundle: str
+    version: str
+    bytes: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """All that the store has of one name.
+
+    Attributes:
+        current: the directory's name of the bundle that is in use; None where an install never ended.
+        previous: of the one that `rollback` goes back to.
+        trial: of the current bundle; None where it is good.
+        bundles: all that are kept, the current one first, then by version, the highest first.
+        events: the newest first.
+    """
+
+    name: str
+    current: str | None
+    previous: str | None
+    trial: Trial | None
+    bundles: tuple[Kept, ...]
+    events: tuple[Event, ...]
+
+
+def status(name: str | None = None) -> tuple[Status, ...]:
+    """Of one name, or of every name.
+
+    Raises:
+        StoreError: no bundle has that name, or the store cannot be read.
+    """
+    if name is not None and not layout.installed(name):
+        raise StoreError(f"{name}: not installed; edge-runtime status lists what is")
+    return tuple(_status(each) for each in (layout.names() if name is None else (name,)))
+
+
+def _status(name: str) -> Status:
+    try:
+        known = state.read(name)
+    except StateError:
+        known = State()
+    current, previous = layout.target(name, layout.CURRENT), layout.target(name, layout.PREVIOUS)
+    kept = [_kept(name, bundle) for bundle in layout.installed(name)]
+    kept.sort(key=lambda one: (one.bundle == current, *_by_version(one)), reverse=True)
+    return Status(
+        name=name,
+        current=current,
+        previous=None if previous == current else previous,
+        trial=known.trial if known.trial and known.trial.bundle == current else None,
+        bundles=tuple(kept),
+        events=known.events,
+    )
+
+
+def _kept(name: str, bundle: str) -> Kept:
+    try:
+        manifest = bundles.read_manifest(layout.folder(name) / bundle)
+        size = sum(entry.size for entry in manifest.files)
+    except BundleError:
+        size = None
+    return Kept(bundle, layout.version(bundle), size)
+
+
+def _by_version(one: Kept) -> tuple[tuple[int, ...], str]:
+    return tuple(map(int, one.version.split("."))), one.bundle

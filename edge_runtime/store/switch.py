@@ -1,0 +1,107 @@
+"""Which bundle a name stands for: changed by one rename of one link, and written down.
+
+The state is written before the link, where it concerns nobody yet: a trial counts only for the bundle that it
+names, once that is current. So no moment has a new bundle without its trial, or an old one with another's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import replace
+from datetime import datetime, timezone
+
+from edge_runtime import bundle as bundles
+from edge_runtime import disk, state
+from edge_runtime.errors import StateError, StoreError
+from edge_runtime.state import Action, Event, Trial
+from edge_runtime.store import layout, lock
+from edge_runtime.store.layout import CURRENT, PREVIOUS
+
+
+def activate(name: str, bundle: str, *, tries: int = 0) -> None:
+    """Makes a bundle that was proven the current one. Only for whoever holds the store's lock.
+
+    Args:
+        tries: how often it may be opened by name before somebody marks it good; 0 for as often as one likes.
+
+    Raises:
+        StateError, OSError: it cannot be written; what was current still is, unless the disk refuses that.
+    """
+    before = {link: layout.target(name, link) for link in (CURRENT, PREVIOUS)}
+    old = before[CURRENT]
+    trial = Trial(bundle, limit=tries) if tries and old != bundle else None
+    state.update(name, lambda known: replace(known, trial=trial))
+    folder = layout.folder(name)
+    try:
+        if old not in (None, bundle):
+            disk.replace_link(folder / PREVIOUS, str(old))
+        disk.replace_link(folder / CURRENT, bundle)
+        state.update(name, lambda known: known.having(event(bundle, "install", "done")))
+    except BaseException:
+        with suppress(OSError):
+            _restore(name, before)
+        raise
+
+
+def rollback(name: str, *, reason: str = "asked for", wait_seconds: float = lock.WAIT_SECONDS) -> str:
+    """Goes back to the bundle that was current before; returns its directory's name.
+
+    It must be as it was built. The one that is left stays installed until `prune`, and is not gone back to.
+
+    Raises:
+        StoreError: there is none before, or the store cannot be written.
+        BundleError: the one before is damaged.
+    """
+    with lock.writer(wait_seconds=wait_seconds):
+        current, previous = layout.target(name, CURRENT), layout.target(name, PREVIOUS)
+        if current is None:
+            raise StoreError(f"{name}: not installed; edge-runtime status lists what is")
+        if previous in (None, current) or previous not in layout.installed(name):
+            raise StoreError(f"{name}: no bundle before {current} to roll back to; install one")
+        assert previous is not None
+        folder = layout.folder(name)
+        bundles.Bundle.open(folder / previous, verify="full").close()
+        try:
+            disk.replace_link(folder / CURRENT, previous)
+            disk.remove_file(folder / PREVIOUS)
+            disk.sync_directory(folder)
+        except OSError as error:
+            raise StoreError(
+                f"{folder}: cannot be written ({error.strerror}); {name} may not be rolled back"
+            ) from None
+        done = event(current, "rollback", f"back to {previous}: {reason}")
+        with suppress(StateError):  # it has happened, written down or not
+            state.update(name, lambda known: replace(known.having(done), trial=None))
+        return previous
+
+
+def mark_good(name: str) -> str:
+    """Ends the trial of the current bundle: it stays. Returns its directory's name.
+
+    Raises:
+        StoreError: none is installed.
+        StateError: it cannot be recorded.
+    """
+    current = layout.target(name, CURRENT)
+    if current is None:
+        raise StoreError(f"{name}: not installed; edge-runtime status lists what is")
+    done = event(current, "mark-good", "done")
+    state.update(name, lambda known: replace(known.having(done), trial=None))
+    return current
+
+
+def event(bundle: str, action: Action, result: str) -> Event:
+    """One that happens now."""
+    when = datetime.now(timezone.utc).isoformat(timespec="seconds")
+    return Event(when, bundle, action, result)
+
+
+def _restore(name: str, links: Mapping[str, str | None]) -> None:
+    folder = layout.folder(name)
+    for link, target in links.items():
+        if target is None:
+            disk.remove_file(folder / link)
+        elif layout.target(name, link) != target:
+            disk.replace_link(folder / link, target)
+    disk.sync_directory(folder)

@@ -1,0 +1,111 @@
+"""Installs a bundle again and again, each time with a fault one system call later, and looks at what is left.
+
+A program of its own: it forks, which a process with an engine's threads should not. Prints a JSON object.
+
+    python driver.py FAULT HOME SOURCE
+
+HOME is a device as it is before; each install works on a copy of it whose files are hard links, so that a
+file which is changed in place would be changed in all of them.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+import os
+import shutil
+import sys
+import traceback
+from collections import Counter
+from pathlib import Path
+
+import layer
+
+from edge_runtime import manifest as manifests
+from edge_runtime import state
+from edge_runtime.bundle import Bundle
+from edge_runtime.errors import Error
+from edge_runtime.store import layout
+from edge_runtime.store.install import install
+from edge_runtime.store.opening import open_bundle
+from edge_runtime.store.status import status
+
+REFUSED, CRASHED = 3, 4
+NAME = "tiny"
+
+
+def main(fault: str, home: Path, source: Path) -> None:
+    """Until an install has fewer calls than would let it fail."""
+    found: Counter[str] = Counter()
+    problems: list[str] = []
+    before = version(home)
+    number, reached = 0, True
+    while reached:
+        number += 1
+        work = copied(home, number)
+        reached, ending = attempt(fault, number, work, source)
+        try:
+            after = version(work)
+            status()
+            state.read(NAME)
+            found[after] += 1
+            if after not in (before, "2.0.0"):
+                problems.append(f"call {number}: {after} answers")
+            if ending == CRASHED or (ending == 0 and after != "2.0.0"):
+                problems.append(f"call {number}: status {ending}, {after} answers")
+            if ending == REFUSED and not fault.endswith("+") and after != before:
+                problems.append(f"call {number}: it failed, and {after} answers")
+            install(source, self_test=None)
+            if version(work) != "2.0.0" or list(layout.staging().iterdir()):
+                problems.append(f"call {number}: cannot be installed afterwards")
+        except (Error, OSError) as error:
+            problems.append(f"call {number}: {type(error).__name__}: {error}")
+        shutil.rmtree(work.parent)
+    if version(home) != before:
+        problems.append("a file was changed in place")
+    print(json.dumps({"calls": number - 1, "found": found, "problems": problems}))
+
+
+def copied(home: Path, number: int) -> Path:
+    """A device like `home`, with a folder beside it."""
+    place = home.parent / f"at-{number}"
+    (place / "shadow").mkdir(parents=True)
+    shutil.copytree(home, place / "home", symlinks=True, copy_function=os.link)
+    return place / "home"
+
+
+def attempt(fault: str, number: int, work: Path, source: Path) -> tuple[bool, int]:
+    """Whether the call came, and how the process that installed ended."""
+    pid = os.fork()
+    if pid == 0:
+        os.environ["EDGE_RUNTIME_HOME"] = str(work)
+        count = layer.fail_at(number, fault, work.parent / "shadow")
+        ending = 0
+        try:
+            install(source, self_test=None)
+        except Error:
+            ending = REFUSED
+        except BaseException:
+            traceback.print_exc()
+            ending = CRASHED
+        os._exit(ending + (0 if count() >= number else 100))
+    ending = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+    return ending < 100, ending % 100
+
+
+def version(home: Path) -> str:
+    """Of what opening by name gives, every byte of it checked; "none" where nothing is installed."""
+    os.environ["EDGE_RUNTIME_HOME"] = str(home)
+    directory = layout.current(NAME)
+    if directory is None:
+        return "none"
+    open_bundle(NAME).close()
+    bundle = Bundle.open(directory, verify="full")
+    bundle.close()
+    return bundle.manifest.version
+
+
+if __name__ == "__main__":
+    os.fsync = lambda _: None  # the layer knows what it would have flushed, and nobody cuts the power here
+    manifests.parse = functools.lru_cache(manifests.parse)  # of the same few, hundreds of times
+    main(sys.argv[1], Path(sys.argv[2]), Path(sys.argv[3]))
