@@ -27,7 +27,7 @@ SAME = 0.99
 
 
 @dataclass(frozen=True, slots=True)
-class Encoder:
+class PassageEncoder:
     """The teacher behind a bundle's index.
 
     Attributes:
@@ -40,7 +40,7 @@ class Encoder:
     workspace: Workspace
 
     @classmethod
-    def load(cls, recipe: Recipe, home: Path, *, scale: float, workspace: Workspace) -> Encoder:
+    def load(cls, recipe: Recipe, home: Path, *, scale: float, workspace: Workspace) -> PassageEncoder:
         """The recipe's teacher, and the map to fewer dimensions that lies in the build folder `home`.
 
         Raises:

@@ -60,7 +60,9 @@ def remake(recipe: Recipe, home: Path, progress: Progress, *, fitted: Reduction 
     bundle = home / BUNDLE
     Bundle.open(bundle).close()  # every byte is checked
     manifest = manifests.read(bundle / manifests.FILENAME)
-    parts = pipeline.remake_encoders(recipe, bundle, manifest, Workspace(home / STAGES), progress, fitted)
+    parts = pipeline.remake_encoders(
+        recipe, bundle, manifest, Workspace(home / STAGES), progress, fitted=fitted
+    )
     return _finish(parts, home, progress)
 
 

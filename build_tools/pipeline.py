@@ -78,6 +78,7 @@ def remake_encoders(
     bundle: Manifest,
     workspace: Workspace,
     progress: Progress,
+    *,
     fitted: Reduction | None = None,
 ) -> Parts:
     """The parts of an existing bundle with new encoders: documents and indexes are its own files.
@@ -91,7 +92,7 @@ def remake_encoders(
     """
     tower = _load_tower(recipe, progress)
     corpus = corpus_of(directory, bundle)
-    learnt = _learn(recipe, tower, corpus, workspace, progress, fitted)
+    learnt = _learn(recipe, tower, corpus, workspace, progress, fitted=fitted)
     lexical = directory / bundle.lexical.path
     return _parts(
         recipe,
@@ -136,6 +137,7 @@ def _learn(
     corpus: Corpus,
     workspace: Workspace,
     progress: Progress,
+    *,
     fitted: Reduction | None = None,
 ) -> _Learnt:
     drawn = draw_queries(recipe, corpus, workspace, progress)

@@ -20,6 +20,7 @@ from build_tools.recipe import Recipe
 from build_tools.workspace import write_atomically
 from edge_runtime import __version__, schema
 from edge_runtime.bundle import read_manifest
+from edge_runtime.schema import shown
 
 BUNDLE = "bundle"
 CURVES = "curves"
@@ -84,8 +85,11 @@ def home_of(bundle: Path) -> Path:
         BundleError: no such directory, or not a bundle.
         BuildError: it is not in a build folder with a record that this version can read.
     """
-    place = bundle.resolve()
-    if bundle.is_file():
+    try:
+        place, is_file = bundle.resolve(), bundle.is_file()
+    except (OSError, ValueError) as error:  # may not look, or no name that the system takes
+        raise BuildError(f"{shown(str(bundle))}: cannot be read ({error})") from None
+    if is_file:
         raise BuildError(
             f"{bundle}: expected a bundle's directory in its build folder; found a file, which does not say "
             f"what the bundle was made from; give the {BUNDLE} directory that lies beside {FILENAME}"

@@ -30,7 +30,7 @@ from edge_runtime.dense import DenseIndex
 from edge_runtime.manifest import Compatible, EncoderSpec, IndexSpec, LexicalSpec, Manifest
 
 if TYPE_CHECKING:
-    from build_tools.later_vectors import Encoder
+    from build_tools.later_vectors import PassageEncoder
 
 SAMPLE = 8
 """Passages of the bundle that the teacher is known by."""
@@ -62,7 +62,7 @@ class Change:
     recipe: Recipe
     added: Passages
     removed: AbstractSet[str]
-    encoder: Encoder | None
+    encoder: PassageEncoder | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,7 +153,7 @@ def _write_index(old: Old, change: Change, rows: _Rows, directory: Path, progres
 
 
 def _encode(
-    old: Old, encoder: Encoder | None, contents: Sequence[str], dense: DenseIndex, progress: Progress
+    old: Old, encoder: PassageEncoder | None, contents: Sequence[str], dense: DenseIndex, progress: Progress
 ) -> NDArray[np.int8] | None:
     """The vectors of the new passages, int8 (n, ndim); None where there are none."""
     if encoder is None or not contents:

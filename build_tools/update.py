@@ -31,7 +31,7 @@ from edge_runtime.bundle import Bundle, sha256
 from edge_runtime.schema import shown
 
 if TYPE_CHECKING:
-    from build_tools.later_vectors import Encoder
+    from build_tools.later_vectors import PassageEncoder
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,15 +147,17 @@ def _listed(keys: Sequence[str]) -> str:
     return ", ".join(map(shown, keys[:10])) + more
 
 
-def _encoder(recipe: Recipe, home: Path, old: Old, progress: Progress) -> Encoder:
+def _encoder(recipe: Recipe, home: Path, old: Old, progress: Progress) -> PassageEncoder:
     # Not at the top: removing needs none of the seconds that torch takes to import.
-    from build_tools.later_vectors import Encoder
+    from build_tools.later_vectors import PassageEncoder
 
     progress.say(f"teacher    {recipe.teacher.model}")
-    return Encoder.load(recipe, home, scale=old.manifest.index.scale, workspace=Workspace(home / STAGES))
+    return PassageEncoder.load(
+        recipe, home, scale=old.manifest.index.scale, workspace=Workspace(home / STAGES)
+    )
 
 
-def _cut(given: Sequence[Document], recipe: Recipe, encoder: Encoder) -> dict[str, list[Passage]]:
+def _cut(given: Sequence[Document], recipe: Recipe, encoder: PassageEncoder) -> dict[str, list[Passage]]:
     count = encoder.teacher.tower.count_tokens
     return {document.key: chunker.chunk(document, recipe.chunk, count) for document in given}
 

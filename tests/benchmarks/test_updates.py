@@ -39,6 +39,13 @@ def test_a_row_for_each_change(script: Script, bundle: Path, added: Path, result
     assert {path: path.stat().st_mtime_ns for path in bundle.parent.rglob("*")} == before
 
 
+def test_updates_only(script: Script, bundle: Path, added: Path, results: Path) -> None:
+    """Nothing is encoded but what is added."""
+    arguments = [str(bundle), "--add", str(added), "--runs", "1", "--updates-only", "--results", str(results)]
+    assert script("updates").main(arguments) == 0
+    assert "encode and index all" not in results.read_text("utf-8")
+
+
 def test_nothing_to_measure(
     script: Script, bundle: Path, added: Path, results: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -55,6 +55,9 @@ def test_fewer_dimensions(tmp_path: Path, recipe_file: Path, given: Callable[...
     recipe = recipe_yaml.load(recipe_file, [small, "teacher.ndim=16", *gates])
     home = build(recipe, tmp_path, Progress()).bundle.parent
     fitted = Reduction.load(home)
+    (home / "reduction.npy").unlink()
+    assert build(recipe, tmp_path, Progress()).fresh
+    assert np.array_equal(Reduction.load(home).matrix, fitted.matrix)
     shutil.rmtree(home / "stages")
     built = run(home, [given(NEW)])
     [content] = [

@@ -184,6 +184,13 @@ def test_not_in_a_build_folder(home: Path) -> None:
         update.update(home / "nothing" / "bundle", Changes(remove=("bread-0",)), Progress())
 
 
+@pytest.mark.parametrize("name", ["n" * 5000, "nul\0", "b/" * 3000])
+def test_names_that_cannot_be(name: str) -> None:
+    """One error of ours."""
+    with pytest.raises(edge_runtime.Error, match=r"cannot be read|no such bundle"):
+        update.update(Path(name), Changes(remove=("bread-0",)), Progress())
+
+
 def test_a_transport_file(home: Path) -> None:
     """Does not say what it was made from; the error says what does."""
     before = everything(home)
