@@ -14,6 +14,8 @@ from build_tools import recipe_yaml
 from build_tools.corpus.beir import read_qrels
 from build_tools.errors import DataError
 from build_tools.recipe import Recipe
+from edge_runtime.bench import queries as query_files
+from edge_runtime.bundle import Bundle
 from edge_runtime.device import describe
 from edge_runtime.errors import Error
 
@@ -59,6 +61,28 @@ def plain_parser(prog: str, description: str | None, *, section: str) -> argpars
         "--section", default=section, help=f"which of its places, <!-- NAME --> (default: {section})"
     )
     return made
+
+
+def add_bundle(made: argparse.ArgumentParser) -> None:
+    """The options of the scripts that ask a finished bundle."""
+    made.add_argument("bundle", type=Path, metavar="BUNDLE", help="a bundle's directory")
+    made.add_argument("--encoder", metavar="ID", help="default: the one calibrated, else the first")
+    made.add_argument("--queries", type=Path, metavar="FILE", help="default: the bundle's golden queries")
+
+
+def questions(options: argparse.Namespace) -> tuple[str, ...]:
+    """What `add_bundle` lets one ask.
+
+    Raises:
+        Error: there are none, or they cannot be read.
+    """
+    if options.queries is not None:
+        return query_files.read(options.queries)
+    bundle = Bundle.open(options.bundle)
+    try:
+        return query_files.golden(bundle)
+    finally:
+        bundle.close()
 
 
 def run(prog: str, action: Callable[[argparse.Namespace], None], options: argparse.Namespace) -> int:

@@ -14,7 +14,6 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import islice
-from pathlib import Path
 
 import command
 import numpy as np
@@ -24,9 +23,7 @@ from tables import markdown
 import edge_runtime
 from build_tools.progress import Progress
 from edge_runtime import Retriever
-from edge_runtime.bench import queries as query_files
 from edge_runtime.bench.stopwatch import rounds
-from edge_runtime.bundle import Bundle
 from edge_runtime.errors import Error
 
 PROG = "deadlines.py"
@@ -66,9 +63,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def parser() -> argparse.ArgumentParser:
     """The command line."""
     made = command.plain_parser(PROG, __doc__, section="deadlines")
-    made.add_argument("bundle", type=Path, metavar="BUNDLE", help="a bundle's directory")
-    made.add_argument("--encoder", metavar="ID", help="default: the one calibrated, else the first")
-    made.add_argument("--queries", type=Path, metavar="FILE", help="default: the bundle's golden queries")
+    command.add_bundle(made)
     made.add_argument("--threads", type=command.seed_numbers, default=(1, 4, 16), metavar="N,N…")
     made.add_argument("--deadlines", type=command.seed_numbers, default=(2, 5, 10, 50), metavar="MS,MS…")
     made.add_argument("-n", type=int, default=4000, metavar="N", help="queries a row (default: 4000)")
@@ -79,7 +74,7 @@ def _run(options: argparse.Namespace) -> None:
     check_section(options.results, options.section)
     if options.n < 1 or min(*options.threads, *options.deadlines, 1) < 1:
         raise Error("-n, --threads and --deadlines: expected 1 or more")
-    questions = _questions(options)
+    questions = command.questions(options)
     with edge_runtime.open(options.bundle, encoder=options.encoder) as retriever:
         retriever.warm_up()
         loads = list(_loads(retriever, questions, options, Progress()))
@@ -99,16 +94,6 @@ def _about(retriever: Retriever, questions: Sequence[str], options: argparse.Nam
         f"search, {len(questions)} questions, {options.n} asked a row. Last columns: the share that each "
         "encoder, or words alone, answered:"
     )
-
-
-def _questions(options: argparse.Namespace) -> tuple[str, ...]:
-    if options.queries is not None:
-        return query_files.read(options.queries)
-    bundle = Bundle.open(options.bundle)
-    try:
-        return query_files.golden(bundle)
-    finally:
-        bundle.close()
 
 
 def _loads(

@@ -85,6 +85,7 @@ def open(  # noqa: A001 (edge_runtime.open reads as gzip.open does)
     encoder: str | None = None,
     threads: int | None = None,
     verify: Literal["full", "size"] | None = None,
+    follow: bool = False,
 ) -> Retriever:
     """Opens a bundle for searching.
 
@@ -97,6 +98,9 @@ def open(  # noqa: A001 (edge_runtime.open reads as gzip.open does)
             when None. One is best on small boards.
         verify: ``"full"`` hashes every file first; ``"size"`` starts faster and trusts an earlier full check.
             None is "size" for an installed bundle, which was checked then, and "full" for a directory.
+        follow: once another bundle of the name is installed, or the directory is replaced, a thread opens it;
+            the old one answers until then, and goes on if the new one cannot be opened (`DeviceWarning`).
+            Each search looks, which takes microseconds; `Retriever.reload` does it when you say so.
 
     Raises:
         BundleError: missing, not installed, damaged or made for another runtime (see its subclasses).
@@ -107,18 +111,10 @@ def open(  # noqa: A001 (edge_runtime.open reads as gzip.open does)
 
     An installed bundle that has used up its trial is rolled back first, with a `DeviceWarning`.
     """
-    from edge_runtime import choice, device_config
     from edge_runtime.retriever import Retriever
-    from edge_runtime.store import opening
+    from edge_runtime.source import Source
 
-    config = device_config.read()
-    opened = opening.open_bundle(bundle, verify=verify)
-    try:
-        resolved = choice.resolve(opened.manifest, opened.root, encoder, config=config)
-        return Retriever.load(opened, encoder=resolved, threads=threads, config=config)
-    except BaseException:
-        opened.close()
-        raise
+    return Retriever(Source(bundle, encoder, threads, verify), follow=follow)
 
 
 def __getattr__(name: str) -> Any:

@@ -142,8 +142,8 @@ def check_files(root: Path, manifest: Manifest, *, verify: Verification) -> None
     Raises:
         IntegrityError: names every missing, unlisted, mis-sized or altered file, one a line.
     """
-    problems = [problem for entry in manifest.files if (problem := _problem(root, entry, verify))]
-    problems += _unlisted(root, manifest)
+    problems = [problem for entry in manifest.files if (problem := problem_of(root, entry, verify=verify))]
+    problems += [f"{name}: {what}" for name, what in unlisted(root, manifest)]
     if problems:
         lines = "\n".join(f"  {problem}" for problem in problems)
         raise IntegrityError(f"{root} is not as it was built; copy it again:\n{lines}")
@@ -160,7 +160,8 @@ def sha256(path: Path) -> str:
     return digest.hexdigest()
 
 
-def _problem(root: Path, entry: FileEntry, verify: Verification) -> str | None:
+def problem_of(root: Path, entry: FileEntry, *, verify: Verification) -> str | None:
+    """What is wrong with a listed file, its name first; None where it is as it was built."""
     path = root / entry.path
     try:
         if path.is_symlink() or not path.resolve().is_relative_to(root.resolve()):
@@ -179,18 +180,19 @@ def _problem(root: Path, entry: FileEntry, verify: Verification) -> str | None:
     return None
 
 
-def _unlisted(root: Path, manifest: Manifest) -> list[str]:
+def unlisted(root: Path, manifest: Manifest) -> list[tuple[str, str]]:
+    """What is in the directory and should not be: names, each with what is wrong with it."""
     listed = {entry.path for entry in manifest.files}
-    problems = []
+    found = []
     for path in sorted(root.rglob("*")):
         name = path.relative_to(root).as_posix()
         if name in listed:
-            continue  # `_problem` has looked at it
+            continue  # `problem_of` has looked at it
         if path.is_symlink():
-            problems.append(f"{name}: a link; expected a plain file")
+            found.append((name, "a link; expected a plain file"))
         elif not path.is_dir() and name not in (manifests.FILENAME, manifests.SIGNATURE):
-            problems.append(f"{name}: not listed in {manifests.FILENAME}")
-    return problems
+            found.append((name, f"not listed in {manifests.FILENAME}"))
+    return found
 
 
 def _read_npy_header(view: memoryview, path: Path) -> tuple[tuple[int, ...], np.dtype[Any], int]:

@@ -177,8 +177,10 @@ def _info(options: argparse.Namespace) -> None:
 def _verify(options: argparse.Namespace) -> None:
     from edge_runtime import self_test
     from edge_runtime.bundle import Bundle
+    from edge_runtime.store import layout
 
     bundle = Bundle.open(options.bundle, verify="full")
+    layout.check_manifest(bundle.root)
     manifest = bundle.manifest
     bundle.close()
     outcome = None if options.files_only else self_test.replay(options.bundle)

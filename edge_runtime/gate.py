@@ -9,6 +9,11 @@ from contextlib import contextmanager
 from edge_runtime.errors import ClosedError
 
 
+def closed() -> ClosedError:
+    """What is raised for a call that came too late."""
+    return ClosedError("this retriever is closed; open the bundle again")
+
+
 class Gate:
     """Counts the calls under way, so that nothing is freed under them and later ones are refused."""
 
@@ -24,16 +29,29 @@ class Gate:
         Raises:
             ClosedError: the gate has been shut.
         """
-        with self._condition:
-            if not self._open:
-                raise ClosedError("this retriever is closed; open the bundle again")
-            self._count += 1
+        if not self.enter():
+            raise closed()
         try:
             yield
         finally:
-            with self._condition:
-                self._count -= 1
-                self._condition.notify_all()
+            self.leave()
+
+    @property
+    def is_open(self) -> bool:
+        """Whether it has not been shut."""
+        return self._open
+
+    def enter(self) -> bool:
+        """Lets one call through, which must `leave`; False when the gate has been shut."""
+        with self._condition:
+            self._count += self._open
+            return self._open
+
+    def leave(self) -> None:
+        """Ends a call that was let through."""
+        with self._condition:
+            self._count -= 1
+            self._condition.notify_all()
 
     def shut(self) -> bool:
         """Refuses new calls and waits for those under way; False when it was shut before."""

@@ -6,7 +6,6 @@ The one path that the API, the command line and the benchmark all take.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
@@ -14,20 +13,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_runtime import arguments, filters, info
-from edge_runtime.bundle import Bundle
 from edge_runtime.candidates import Candidate
-from edge_runtime.deadline import Clock, Lap, Pace
-from edge_runtime.dense import DenseIndex
-from edge_runtime.device_config import DEFAULT, MAX_THREADS, DeviceConfig
-from edge_runtime.documents import Documents
+from edge_runtime.current import Current
+from edge_runtime.deadline import Clock, Lap
 from edge_runtime.errors import QueryError
-from edge_runtime.gate import Gate
 from edge_runtime.hits import Hit, Results, hits
 from edge_runtime.info import Info
-from edge_runtime.lexical import MAX_QUERY_CHARS, LexicalIndex
-from edge_runtime.ranker import Ranker
+from edge_runtime.lexical import MAX_QUERY_CHARS
+from edge_runtime.parts import Parts
 from edge_runtime.schema import shown
-from edge_runtime.tower import QueryTower
+from edge_runtime.source import Source
 from edge_runtime.turnstile import Turnstile
 
 if TYPE_CHECKING:
@@ -41,57 +36,10 @@ Where = Mapping[str, Any]
 class Retriever:
     """An open bundle that answers queries. Thread-safe; use it as a context manager or `close` it."""
 
-    def __init__(
-        self,
-        bundle: Bundle,
-        tower: QueryTower,
-        *,
-        dense: DenseIndex,
-        lexical: LexicalIndex,
-        documents: Documents,
-        config: DeviceConfig = DEFAULT,
-    ) -> None:
-        """Takes finished parts, and closes them when it is closed."""
-        self._bundle, self._tower = bundle, tower
-        self._dense, self._documents = dense, documents
-        self._ranker = Ranker(bundle, tower, dense=dense, lexical=lexical, documents=documents, config=config)
-        self._gate, self._pace, self._turnstile = Gate(), Pace(), Turnstile()
-
-    @classmethod
-    def load(
-        cls,
-        bundle: Bundle,
-        *,
-        encoder: str | None = None,
-        threads: int | None = None,
-        config: DeviceConfig = DEFAULT,
-    ) -> Retriever:
-        """Loads every part of a verified bundle.
-
-        Args:
-            bundle: closed with the retriever.
-            encoder: an id (not "auto"); the first when None.
-            threads: in place of those of `config`.
-            config: what the encoder should run on.
-
-        Raises:
-            BundleError: a part cannot be used.
-            EngineError: the encoder's engine is missing or refuses it.
-            QueryError: no such encoder, or `threads` is not a whole number from 1 to 256.
-        """
-        if threads is not None:
-            config = replace(config, threads=arguments.whole(threads, "threads", most=MAX_THREADS))
-        manifest = bundle.manifest
-        # Before usearch is imported, see `DenseIndex.open`.
-        tower = QueryTower.load(bundle, manifest.encoder(encoder), config=config)
-        return cls(
-            bundle,
-            tower,
-            dense=DenseIndex.open(bundle, manifest.index),
-            lexical=LexicalIndex.open(bundle, manifest.lexical),
-            documents=Documents.open(bundle, manifest.documents),
-            config=config,
-        )
+    def __init__(self, source: Source, *, follow: bool = False) -> None:
+        """See `edge_runtime.open`, which is this. Raises as it does."""
+        self._current = Current(source, follow=follow)
+        self._turnstile = Turnstile()
 
     def search(
         self,
@@ -136,9 +84,9 @@ class Retriever:
 
         Without it the first queries are slower, and learn what a deadline allows as they go.
         """
-        with self._gate.passage():
-            self._bundle.prefetch()
-            self._ranker.warm_up(Clock(self._pace))
+        with self._current.answering() as parts:
+            parts.bundle.prefetch()
+            parts.ranker.warm_up(Clock(parts.pace))
 
     def encode(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """Query vectors, float32 (n, ndim), of unit length.
@@ -147,9 +95,9 @@ class Retriever:
             QueryError: not a list of non-blank texts.
         """
         cleaned = [arguments.clean(text) for text in arguments.texts(texts)]
-        with self._gate.passage():
-            vectors = [self._tower.encode(self.tokenize(text)) for text in cleaned]
-        return np.stack(vectors) if vectors else np.empty((0, self._tower.ndim), np.float32)
+        with self._current.answering() as parts:
+            vectors = [parts.tower.encode(parts.tower.tokenize(text)) for text in cleaned]
+            return np.stack(vectors) if vectors else np.empty((0, parts.tower.ndim), np.float32)
 
     def similar(self, key: str, *, k: int = 10, where: Where | None = None) -> list[Hit]:
         """The `k` documents most like the one with this key, itself left out, best first.
@@ -168,21 +116,20 @@ class Retriever:
 
         tree = None if where is None else filters.parse(where)
         arguments.text(key, "key")
-        k = min(arguments.whole(k, "k"), self._bundle.manifest.documents.documents)
-        with self._gate.passage():
-            rows = self._documents.rows(key)
+        k = arguments.whole(k, "k")
+        with self._current.answering() as parts:
+            rows = parts.documents.rows(key)
             if not len(rows):
                 raise QueryError(f"key: no document has the key {shown(key)}; a hit's `key` is one")
-            allowed = None if tree is None else self._documents.allowed(tree)
             ranked = similar.nearest(
                 rows,
-                k,
-                allowed=allowed,
-                manifest=self._bundle.manifest,
-                dense=self._dense,
-                documents=self._documents,
+                min(k, parts.bundle.manifest.documents.documents),
+                allowed=None if tree is None else parts.documents.allowed(tree),
+                manifest=parts.bundle.manifest,
+                dense=parts.dense,
+                documents=parts.documents,
             )
-            return self._fetch(ranked)
+            return _fetched(ranked, parts)
 
     def duplicates(
         self, threshold: float = 0.95, *, progress: Callable[[int, int], object] | None = None
@@ -198,21 +145,20 @@ class Retriever:
 
         Raises:
             QueryError: `threshold` is something else.
-            ClosedError: after `close`, also from the iterator.
+            ClosedError: after `close` or `reload`, also from the iterator.
         """
         from edge_runtime import duplicates
 
         threshold = arguments.fraction(threshold, "threshold")
-        with self._gate.passage():
-            pass
-        return duplicates.find(
-            threshold,
-            manifest=self._bundle.manifest,
-            dense=self._dense,
-            documents=self._documents,
-            gate=self._gate,
-            progress=progress,
-        )
+        with self._current.answering() as parts:
+            return duplicates.find(
+                threshold,
+                manifest=parts.bundle.manifest,
+                dense=parts.dense,
+                documents=parts.documents,
+                gate=parts.gate,
+                progress=progress,
+            )
 
     def pair_score(self, a: str, b: str) -> float:
         """How alike two texts are: the cosine, -1 to 1, of their vectors by the query encoder.
@@ -241,8 +187,8 @@ class Retriever:
         text = source.text if isinstance(source, Hit) else arguments.text(source, "source")
         cleaned = arguments.clean(query)[:MAX_QUERY_CHARS]
         max_chars = arguments.whole(max_chars, "max_chars")
-        with self._gate.passage():
-            stemmer = self._bundle.manifest.lexical.stemmer
+        with self._current.answering() as parts:
+            stemmer = parts.bundle.manifest.lexical.stemmer
             return snippets.snippet(text, cleaned, max_chars=max_chars, stemmer=stemmer)
 
     def search_in_laps(
@@ -257,36 +203,52 @@ class Retriever:
     ) -> Results:
         """`search`, calling ``lap(stage)`` as each stage ends, for measurements."""
         limit = None if deadline_ms is None else arguments.positive(deadline_ms, "deadline_ms")
-        clock = Clock(self._pace, deadline_ms=limit, lap=lap)
         text = arguments.clean(query)
-        k = min(arguments.whole(k, "k"), self._bundle.manifest.documents.documents)
+        k = arguments.whole(k, "k")
         if not isinstance(mode, str) or mode not in get_args(Mode):
             raise QueryError(f"mode: expected one of {', '.join(get_args(Mode))}; found {shown(mode)}")
         tree = None if where is None else filters.parse(where)
-        with self._gate.passage(), self._turnstile.turn():
-            clock.begin()
-            allowed = None
-            if tree is not None:
-                allowed = self._documents.allowed(tree)
-                clock.lap("filter")
-            ranked = self._ranker.rank(text, k, mode=mode, allowed=allowed, clock=clock)
-            found = self._fetch(ranked.candidates)
-            clock.lap("fetch")
+        with self._current.answering() as parts:
+            clock = Clock(parts.pace, deadline_ms=limit, lap=lap)
+            with self._turnstile.turn():
+                clock.begin()
+                allowed = None
+                if tree is not None:
+                    allowed = parts.documents.allowed(tree)
+                    clock.lap("filter")
+                k = min(k, parts.bundle.manifest.documents.documents)
+                ranked = parts.ranker.rank(text, k, mode=mode, allowed=allowed, clock=clock)
+                found = _fetched(ranked.candidates, parts)
+                clock.lap("fetch")
         return Results(found, encoder=ranked.encoder, dropped=ranked.dropped)
 
     def tokenize(self, text: str) -> list[int]:
         """The token ids that the encoder is given for a query, its prompt included."""
-        return self._tower.tokenize(text)
+        return self._current.parts.tower.tokenize(text)
 
     def info(self) -> Info:
         """What is open."""
-        return info.of(self._bundle.manifest, encoder=self._tower.id, engine=self._tower.engine)
+        parts = self._current.parts
+        return info.of(parts.bundle.manifest, encoder=parts.tower.id, engine=parts.tower.engine)
+
+    def reload(self) -> bool:
+        """Opens the bundle that is there now, if it is another one; searches under way end with the old one.
+
+        It costs two system calls where nothing has changed. What is there is what the installed name stands
+        for, or the directory.
+
+        Returns:
+            Whether another bundle answers from now on.
+
+        Raises:
+            Error: as `edge_runtime.open` does; the bundle that was open goes on answering.
+            ClosedError: after `close`.
+        """
+        return self._current.exchange()
 
     def close(self) -> None:
         """Waits for searches under way, then frees everything. Calling it again does nothing."""
-        if self._gate.shut():
-            for part in (self._ranker, self._documents, self._bundle):
-                part.close()
+        self._current.close()
 
     def __enter__(self) -> Retriever:
         return self
@@ -294,5 +256,6 @@ class Retriever:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _fetch(self, ranked: Sequence[Candidate]) -> list[Hit]:
-        return hits(ranked, self._documents.fetch([candidate.row for candidate in ranked]))
+
+def _fetched(ranked: Sequence[Candidate], parts: Parts) -> list[Hit]:
+    return hits(ranked, parts.documents.fetch([candidate.row for candidate in ranked]))

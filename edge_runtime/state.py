@@ -156,7 +156,7 @@ def read(name: str) -> State:
             data = opened.read(MAX_BYTES + 1)
     except OSError as error:
         raise StateError(f"{file}: cannot be read ({error.strerror})") from None
-    return _parse(data, file)
+    return parse(data, str(file))
 
 
 def record(name: str, calibration: Calibration) -> Path:
@@ -191,14 +191,15 @@ def _readable(name: str) -> State:
         return State()
 
 
-def _parse(data: bytes, file: Path) -> State:
+def parse(data: bytes, source: str = FILENAME) -> State:
+    """Parses the bytes of a state.yaml. `source` names them in errors. Raises as `read` does."""
     problem: object = f"larger than {MAX_BYTES} bytes"
     if len(data) <= MAX_BYTES:
         try:
             return schema.decode(State, strict_yaml.load(data))
         except (strict_yaml.StrictYamlError, schema.SchemaError) as error:
             problem = error
-    raise StateError(f"{file}: damaged, or written by another version ({problem}); calibrate again")
+    raise StateError(f"{source}: damaged, or written by another version ({problem}); calibrate again")
 
 
 def _dump(state: State) -> bytes:

@@ -1,4 +1,4 @@
-"""The commands that change or show what is installed: install, status, rollback, mark-good, prune."""
+"""The commands that change or show what is installed: install, repair, status, rollback, mark-good, prune."""
 
 from __future__ import annotations
 
@@ -21,6 +21,7 @@ _EVENTS = 5
 def add(commands: Any) -> None:
     """Adds them to the command line."""
     _add_install(commands)
+    _add_repair(commands)
     _add_status(commands)
     _add_rollback(commands)
     _add_mark_good(commands)
@@ -47,6 +48,17 @@ def _add_install(commands: Any) -> None:
     )
     bench_options.add_json(parser)
     parser.set_defaults(run=_install)
+
+
+def _add_repair(commands: Any) -> None:
+    parser = commands.add_parser(
+        "repair", help="replace what is damaged of an installed bundle, file by file"
+    )
+    parser.add_argument(
+        "source", metavar="FILE", help="the .edge file it came from, -, or the same directory"
+    )
+    bench_options.add_json(parser)
+    parser.set_defaults(run=_repair)
 
 
 def _add_status(commands: Any) -> None:
@@ -101,6 +113,25 @@ def _install(options: argparse.Namespace) -> None:
     finally:
         progress.clear()
     print(to_json(dataclasses.asdict(outcome)) if options.json else _sentence(outcome))
+
+
+def _repair(options: argparse.Namespace) -> None:
+    from edge_runtime.store.mend import repair
+
+    progress = Percentage("comparing:")
+    try:
+        repaired = repair(options.source, progress=progress)
+    finally:
+        progress.clear()
+    if options.json:
+        print(to_json(dataclasses.asdict(repaired)))
+        return
+    what = f"{repaired.name} {repaired.version}"
+    for name in repaired.files:
+        print(printable(f"{name}: replaced"))
+    print(
+        f"{what}: {repaired.written / 1e6:.1f} MB written" if repaired.files else f"{what} is as it was built"
+    )
 
 
 def _status(options: argparse.Namespace) -> None:

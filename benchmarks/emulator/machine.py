@@ -164,10 +164,10 @@ class Machine:
         return done
 
     def popen(self, *arguments: str) -> subprocess.Popen[str]:
-        """Begins a program on it, as root; what it prints, errors too, can be read while it goes on."""
+        """Begins a program on it, as root, to be talked with; its errors are among what it prints."""
         return subprocess.Popen(
             [*self._ssh(), shlex.join(arguments)],
-            stdin=subprocess.DEVNULL,
+            stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,

@@ -89,7 +89,7 @@ class Runtime:
         return self.machine.run(*_python(code, *arguments), check=check, stdin=stdin)
 
     def popen(self, code: str, *arguments: str) -> Popen[str]:
-        """Begins what `python` runs; its output can be read while it goes on."""
+        """Begins what `python` runs, to be talked with; see `Machine.popen`."""
         return self.machine.popen(*_python(code, *arguments))
 
 

@@ -12,7 +12,6 @@ What a step leaves when it dies is removed by the next writer, or found sound an
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -20,11 +19,9 @@ from enum import Enum
 from pathlib import Path
 from typing import Literal
 
-from edge_runtime import bundle as bundles
 from edge_runtime import disk, state
-from edge_runtime import manifest as manifests
-from edge_runtime.errors import BundleError, Error, IntegrityError, StateError, StoreError
-from edge_runtime.store import layout, lock, sources, staging, switch
+from edge_runtime.errors import Error, StateError, StoreError
+from edge_runtime.store import content, layout, lock, mend, sources, staging, switch
 from edge_runtime.store.admission import admit
 from edge_runtime.store.held import Held
 from edge_runtime.store.sources import Incoming
@@ -114,9 +111,9 @@ def _rehearse(incoming: Incoming, *, allow_downgrade: bool) -> Outcome:
     held = Held.look()
     admit(incoming, held=held, allow_downgrade=allow_downgrade)
     staging.check(incoming)
-    name, bundle = incoming.manifest.name, _bundle_name(incoming)
+    name, bundle = incoming.manifest.name, content.bundle_name(incoming)
     current = layout.target(name, layout.CURRENT)
-    if current == bundle and _is_sound(layout.folder(name) / bundle, incoming):
+    if current == bundle and content.is_sound(layout.folder(name) / bundle, incoming):
         return _outcome(incoming, "nothing", current, Staged(0, 0))
     files = incoming.manifest.files
     linked = sum(entry.size for entry in files if held.has(entry))
@@ -133,7 +130,7 @@ class _Install:
         self._incoming, self._self_test, self._tries = incoming, self_test, tries
         self._progress = progress
         self._name = incoming.manifest.name
-        self._bundle = _bundle_name(incoming)
+        self._bundle = content.bundle_name(incoming)
         self._directory = layout.folder(self._name) / self._bundle
         self._current = layout.target(self._name, layout.CURRENT)
         self._staged = Staged(0, 0)
@@ -145,7 +142,7 @@ class _Install:
             staging.clean()
             held = Held.look()
             admit(self._incoming, held=held, allow_downgrade=allow_downgrade)
-            there = _is_sound(self._directory, self._incoming)
+            there = content.is_sound(self._directory, self._incoming)
             if there and self._current == self._bundle:
                 return _outcome(self._incoming, "nothing", self._current, self._staged)
             if not there:
@@ -170,19 +167,22 @@ class _Install:
 
     def _bring(self, held: Held) -> None:
         self._enter(Step.STAGE)
-        place = layout.staging() / f"{self._name}-{self._bundle}"
 
         def told(done: int, total: int) -> None:
             self._progress(Step.STAGE, done, total)
 
-        self._staged = staging.write(self._incoming, place, held=held, progress=told)
-        self._enter(Step.PUBLISH)
-        disk.make_directory(self._directory.parent)
-        staging.discard(self._directory)  # there only if damaged
         self._brought = True
-        disk.move(place, self._directory)
+        if self._directory.is_dir():  # damaged, but perhaps in use
+            mended = mend.mend(self._directory, self._incoming, progress=told)
+            self._staged = Staged(mended.written, mended.sound)
+        else:
+            place = layout.staging() / f"{self._name}-{self._bundle}"
+            self._staged = staging.write(self._incoming, place, held=held, progress=told)
+            self._enter(Step.PUBLISH)
+            disk.make_directory(self._directory.parent)
+            disk.move(place, self._directory)
         self._enter(Step.READ_BACK)
-        _read_back(self._directory, self._incoming)
+        content.read_back(self._directory, self._incoming)
 
     def _prove(self) -> None:
         if self._self_test is not None:
@@ -210,43 +210,12 @@ class _Install:
         return f"{where}: {error.strerror}, at {self.step.value}; {what}"
 
 
-def _is_sound(directory: Path, incoming: Incoming) -> bool:
-    """Whether an earlier install has left this very bundle there, and it is as it was."""
-    try:
-        _read_back(directory, incoming)
-    except BundleError:
-        return False
-    return True
-
-
-def _read_back(directory: Path, incoming: Incoming) -> None:
-    """Compares what the disk has, not what the kernel remembers of it, with the manifest that came."""
-    expected = {manifests.FILENAME: incoming.manifest_bytes}
-    if incoming.signature is not None:
-        expected[manifests.SIGNATURE] = incoming.signature
-    try:
-        for path in directory.rglob("*"):
-            if path.is_file():
-                disk.forget_cached(path)
-        found = {name: (directory / name).read_bytes() for name in expected}
-    except OSError as error:
-        raise IntegrityError(f"{directory}: cannot be read back ({error.strerror})") from None
-    if found != expected:
-        raise IntegrityError(f"{directory}: the disk gives other bytes than were written; replace it")
-    bundles.Bundle.open(directory, verify="full").close()
-
-
-def _bundle_name(incoming: Incoming) -> str:
-    digest = hashlib.sha256(incoming.manifest_bytes).hexdigest()
-    return layout.bundle_name(incoming.manifest.version, digest)
-
-
 def _outcome(incoming: Incoming, done: Done, previous: str | None, staged: Staged) -> Outcome:
     manifest = incoming.manifest
     return Outcome(
         name=manifest.name,
         version=manifest.version,
-        bundle=_bundle_name(incoming),
+        bundle=content.bundle_name(incoming),
         done=done,
         previous=previous,
         written=staged.written,

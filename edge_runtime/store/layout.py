@@ -5,9 +5,11 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from edge_runtime import bundle as bundles
 from edge_runtime import home
+from edge_runtime import manifest as manifests
 from edge_runtime.encoder_spec import NAME_PATTERN
-from edge_runtime.errors import StoreError
+from edge_runtime.errors import IntegrityError, StoreError
 from edge_runtime.schema import shown
 
 CURRENT, PREVIOUS = "current", "previous"
@@ -84,15 +86,34 @@ def installed(name: str) -> tuple[str, ...]:
     return tuple(child.name for child in children if _BUNDLE.fullmatch(child.name) and child.is_dir())
 
 
+def check_manifest(directory: Path) -> None:
+    """Compares the manifest of an installed bundle with the name that it was installed under.
+
+    Nothing else can tell that a byte of it has changed, for it lists the sha256 of every file but its own. A
+    directory outside of the store has no such name, and is not looked at.
+
+    Raises:
+        IntegrityError: it is another one.
+        BundleError: it cannot be read.
+    """
+    directory = directory.absolute()
+    if not _BUNDLE.fullmatch(directory.name) or directory.parent.parent != home.root().absolute() / "bundles":
+        return
+    found, expected = bundles.digest(directory)[:12], directory.name.rpartition("-")[2]
+    if found != expected:
+        problem = f"sha256 {found}…; it was installed with {expected}…; edge-runtime repair puts it right"
+        raise IntegrityError(f"{directory / manifests.FILENAME}: {problem}")
+
+
 def names() -> tuple[str, ...]:
     """Of all bundles that are installed, sorted."""
-    bundles = home.root() / "bundles"
+    folder = home.root() / "bundles"
     try:
-        found = sorted(child.name for child in bundles.iterdir() if NAME_PATTERN.fullmatch(child.name))
+        found = sorted(child.name for child in folder.iterdir() if NAME_PATTERN.fullmatch(child.name))
     except (FileNotFoundError, NotADirectoryError):
         return ()
     except OSError as error:
-        raise StoreError(f"{bundles}: cannot be read ({error.strerror})") from None
+        raise StoreError(f"{folder}: cannot be read ({error.strerror})") from None
     return tuple(name for name in found if installed(name))
 
 

@@ -49,6 +49,8 @@ def open_bundle(bundle: str | os.PathLike[str], *, verify: Verification | None =
 
 def _opened(directory: Path, held: int, verify: Verification) -> Bundle:
     try:
+        if verify == "full":
+            layout.check_manifest(directory)
         opened = Bundle.open(directory, verify=verify)
     except BaseException:
         os.close(held)

@@ -56,15 +56,15 @@ def write(incoming: Incoming, into: Path, *, held: Held, progress: Progress) -> 
     written = linked = 0
     total = sum(entry.size for entry in incoming.manifest.files)
     for entry, pieces in incoming.files():
-        hashed = _hashed(pieces, entry, incoming.source)
+        sound = hashed(pieces, entry, incoming.source)
         disk.make_directory((into / entry.path).parent)
         existing = held.sound(entry)
         if existing and disk.hard_link(existing, into / entry.path):
-            for _ in hashed:  # what was sent must be right all the same
+            for _ in sound:  # what was sent must be right all the same
                 pass
             linked += entry.size
         else:
-            disk.write(into / entry.path, hashed)
+            disk.write(into / entry.path, sound)
             written += entry.size
         progress(written + linked, total)
     disk.write(into / manifests.FILENAME, [incoming.manifest_bytes])
@@ -78,11 +78,11 @@ def write(incoming: Incoming, into: Path, *, held: Held, progress: Progress) -> 
 def check(incoming: Incoming) -> None:
     """Reads and hashes every file and writes none. Raises as `write` does."""
     for entry, pieces in incoming.files():
-        for _ in _hashed(pieces, entry, incoming.source):
+        for _ in hashed(pieces, entry, incoming.source):
             pass
 
 
-def _hashed(pieces: Iterator[bytes], entry: FileEntry, source: str) -> Iterator[bytes]:
+def hashed(pieces: Iterator[bytes], entry: FileEntry, source: str) -> Iterator[bytes]:
     """The same pieces; at their end the size and the sha256 must be those of the manifest."""
     digest, size = hashlib.sha256(), 0
     for piece in pieces:

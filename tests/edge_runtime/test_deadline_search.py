@@ -31,7 +31,7 @@ def retriever(ladder: Path) -> Iterator[Retriever]:
 def slow(retriever: Retriever, *encoders: str) -> None:
     """Makes it expect an hour of each."""
     for encoder in encoders:
-        retriever._pace.add_encoding(encoder, 64, 3600.0)
+        retriever._current.parts.pace.add_encoding(encoder, 64, 3600.0)
 
 
 @pytest.mark.parametrize("mode", ["hybrid", "dense", "lexical"])
@@ -126,7 +126,7 @@ def test_warming_up_times_every_encoder(retriever: Retriever) -> None:
     """So that the first deadline is no guess."""
     retriever.warm_up()
     for encoder in ("layers2", "static"):
-        assert not retriever._pace.fits(encoder, 16, 1e-9)
+        assert not retriever._current.parts.pace.fits(encoder, 16, 1e-9)
 
 
 def test_many_threads_load_the_smaller_encoder_once(

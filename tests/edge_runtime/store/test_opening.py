@@ -11,6 +11,7 @@ import pytest
 import edge_runtime
 from edge_runtime import bundle as bundles
 from edge_runtime import state
+from edge_runtime.cli import main
 from edge_runtime.errors import BundleError, DeviceWarning, IntegrityError, QueryError, StoreError
 from edge_runtime.store import layout, lock, switch
 from edge_runtime.store.install import install
@@ -259,3 +260,19 @@ def test_mark_good_without_a_bundle(home: Path) -> None:
         with pytest.raises(StoreError, match="expected the name of an installed bundle"):
             switch.mark_good(name)
     assert not home.exists()
+
+
+def test_a_changed_manifest(put: Callable[..., None], home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Its own sha256 is in no manifest, but in the name that it was installed under."""
+    put("1.0.0")
+    (path,) = home.glob("bundles/tiny/1.0.0-*/manifest.yaml")
+    path.write_bytes(path.read_bytes() + b"# another\n")
+    with pytest.raises(
+        IntegrityError, match=r"manifest\.yaml: sha256 \w{12}…; it was installed with \w{12}…"
+    ):
+        edge_runtime.open("tiny", verify="full")
+    assert main(["verify", "tiny", "--files-only"]) == 1
+    assert "edge-runtime repair puts it right" in capsys.readouterr().err
+    copy = home.parent / path.parent.name
+    path.parent.rename(copy)  # has that name by chance, and is in no store
+    edge_runtime.open(copy, verify="full").close()

@@ -1,0 +1,182 @@
+"""A retriever that stays while its bundle is replaced: by `reload`, or by itself with ``follow``."""
+
+from __future__ import annotations
+
+import shutil
+import threading
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+import edge_runtime
+from edge_runtime import Retriever
+from edge_runtime import manifest as manifests
+from edge_runtime.errors import BundleError, ClosedError, DeviceWarning
+from edge_runtime.store.install import install
+from edge_runtime.store.prune import prune
+from edge_runtime.store.switch import rollback
+
+Put = Callable[[str], Path]
+
+
+@pytest.fixture
+def put(bundle: Path, tmp_path: Path, home: Path) -> Put:
+    """Installs the tiny bundle under another version; returns its directory."""
+
+    def installed(version: str) -> Path:
+        copy = Path(shutil.copytree(bundle, tmp_path / version, dirs_exist_ok=True))
+        path = copy / manifests.FILENAME
+        path.write_bytes(path.read_bytes().replace(b"\nversion: 1.0.0", b"\nversion: " + version.encode()))
+        return home / "bundles/tiny" / install(copy, self_test=None, allow_downgrade=True).bundle
+
+    return installed
+
+
+def settled(retriever: Retriever) -> None:
+    """Waits until no thread of ours is opening anything."""
+    for thread in threading.enumerate():
+        if thread.name == "edge-runtime reload":
+            thread.join()
+    assert retriever.search("yeast and dough")
+
+
+def test_reload(put: Put) -> None:
+    """The new bundle answers from then on, and the old one is let go; without a new one nothing happens."""
+    put("1.1.0")
+    with edge_runtime.open("tiny") as retriever:
+        before = retriever.search("yeast and dough")
+        assert not retriever.reload()
+        put("1.2.0")
+        assert retriever.search("yeast and dough") == before
+        assert retriever.info().version == "1.1.0"
+        assert retriever.reload()
+        assert not retriever.reload()
+        assert retriever.info().version == "1.2.0"
+        assert retriever.search("yeast and dough") == before
+        assert [one.removed != () for one in prune(keep=1)] == [True]
+        assert not retriever.reload()
+
+
+def test_reload_goes_back_too(put: Put) -> None:
+    """After a rollback the old one is the other one."""
+    put("1.1.0")
+    put("1.2.0")
+    with edge_runtime.open("tiny") as retriever:
+        rollback("tiny")
+        assert retriever.reload()
+        assert retriever.info().version == "1.1.0"
+
+
+def test_a_directory(bundle_copy: Path, tmp_path: Path) -> None:
+    """That is replaced by another is noticed as well."""
+    with edge_runtime.open(bundle_copy) as retriever:
+        assert not retriever.reload()
+        new = Path(shutil.copytree(bundle_copy, tmp_path / "new"))
+        bundle_copy.rename(tmp_path / "old")
+        new.rename(bundle_copy)
+        assert retriever.reload()
+        assert retriever.search("yeast and dough")
+
+
+def test_follow(put: Put) -> None:
+    """The search that finds another bundle is answered by the old one; soon the new one answers."""
+    put("1.1.0")
+    with edge_runtime.open("tiny", follow=True) as retriever:
+        before = retriever.search("yeast and dough")
+        put("1.2.0")
+        assert retriever.search("yeast and dough") == before
+        settled(retriever)
+        assert retriever.info().version == "1.2.0"
+        assert retriever.search("yeast and dough") == before
+
+
+def test_without_follow_nothing_happens(put: Put) -> None:
+    """Until somebody says so."""
+    put("1.1.0")
+    with edge_runtime.open("tiny") as retriever:
+        put("1.2.0")
+        settled(retriever)
+        assert retriever.info().version == "1.1.0"
+
+
+def test_a_new_bundle_that_does_not_open(put: Put) -> None:
+    """The old one goes on: `reload` says why, and a follower warns, once."""
+    put("1.1.0")
+    with edge_runtime.open("tiny") as asked, edge_runtime.open("tiny", follow=True) as following:
+        damaged = put("1.2.0") / "dense.usearch"
+        damaged.unlink()
+        with pytest.raises(BundleError, match=r"dense\.usearch: missing"):
+            asked.reload()
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            following.search("yeast and dough")
+            settled(following)
+            settled(following)
+        (warning,) = caught
+        assert warning.category is DeviceWarning
+        assert "missing" in str(warning.message)
+        assert str(warning.message).endswith("the bundle that was open goes on answering")
+        for retriever in (asked, following):
+            assert retriever.search("yeast and dough")
+            assert retriever.info().version == "1.1.0"
+        put("1.3.0")
+        assert asked.reload()
+        settled(following)
+        settled(following)
+        assert following.info().version == "1.3.0"
+
+
+def test_a_bundle_that_is_gone(put: Put, home: Path) -> None:
+    """It is open, so it answers; `reload` says that there is none."""
+    put("1.1.0")
+    with edge_runtime.open("tiny") as retriever:
+        (home / "bundles/tiny/current").unlink()
+        with pytest.raises(BundleError, match="no such bundle"):
+            retriever.reload()
+        assert retriever.search("yeast and dough")
+
+
+def test_after_close(put: Put) -> None:
+    """Nothing is opened again."""
+    put("1.1.0")
+    retriever = edge_runtime.open("tiny", follow=True)
+    retriever.close()
+    retriever.close()
+    put("1.2.0")
+    for call in (retriever.reload, lambda: retriever.search("yeast")):
+        with pytest.raises(ClosedError):
+            call()
+    assert retriever.info().version == "1.1.0"
+
+
+def test_searches_while_it_is_replaced(put: Put) -> None:
+    """Threads that never stop asking get every answer, from the old bundle or from the new one."""
+    versions = ("1.1.0", "1.2.0", "1.3.0")
+    put(versions[0])
+    with edge_runtime.open("tiny", follow=True) as retriever:
+        expected = retriever.search("yeast and dough")
+        stop, wrong, answered = threading.Event(), [], []
+
+        def ask() -> None:
+            while not stop.is_set():
+                try:
+                    found = retriever.search("yeast and dough")
+                except Exception as error:
+                    wrong.append(error)
+                    return
+                (answered if found == expected else wrong).append(found)
+
+        threads = [threading.Thread(target=ask) for _ in range(4)]
+        for thread in threads:
+            thread.start()
+        for version in versions[1:]:
+            put(version)
+            while retriever.info().version != version:
+                stop.wait(0.01)
+        stop.set()
+        for thread in threads:
+            thread.join()
+    assert wrong == []
+    assert len(answered) > 4
