@@ -7,19 +7,16 @@ processor with as many threads (with others, sums round otherwise, and training 
 
 from __future__ import annotations
 
-import os
 import shutil
-import sqlite3
 from collections.abc import Mapping
-from datetime import datetime, timezone
 from importlib.metadata import version
 from pathlib import Path
 
-from build_tools import documents, fields, quality
-from build_tools.card import GOLDEN
+from build_tools import documents, fields, quality, stamp
 from build_tools.compile import WRITERS
 from build_tools.compile.onnx import MODEL, WEIGHTS
-from build_tools.errors import BuildError
+from build_tools.documents import Written
+from build_tools.golden import FILENAME as GOLDEN
 from build_tools.pipeline import Parts
 from build_tools.quality import QualityCard
 from build_tools.stages.rungs import Encoder
@@ -27,18 +24,14 @@ from edge_runtime import manifest as manifests
 from edge_runtime.bundle import sha256
 from edge_runtime.manifest import (
     Compatible,
-    DocumentsSpec,
     EncoderCost,
     EncoderQuality,
     EncoderSpec,
-    FieldsSpec,
-    FileEntry,
     Licence,
     Manifest,
 )
 
 TOKENIZER = "tokenizer.json"
-OLDEST_RUNTIME = "0.2.0"
 
 
 def draft(parts: Parts, directory: Path) -> None:
@@ -68,22 +61,19 @@ def write_manifest(parts: Parts, directory: Path, card: QualityCard | None = Non
     Args:
         card: what was measured, from which each encoder's quality is taken.
     """
-    members = sorted(path for path in directory.rglob("*") if path.is_file())
-    files = tuple(
-        FileEntry(path.relative_to(directory).as_posix(), path.stat().st_size, sha256(path))
-        for path in members
-        if path.name != manifests.FILENAME
-    )
     manifest = Manifest(
         format=manifests.FORMAT,
         name=parts.recipe.name,
         version=parts.recipe.version,
-        created=created(),
-        compatible=Compatible(runtime=OLDEST_RUNTIME),
+        created=stamp.created(),
+        compatible=Compatible(runtime=stamp.OLDEST_RUNTIME),
         encoders=tuple(_encoder_spec(parts, encoder, card) for encoder in parts.encoders),
         index=parts.index_spec,
         lexical=parts.lexical_spec,
-        documents=_documents_spec(parts),
+        documents=documents.spec_of(
+            Written(parts.corpus.documents, parts.corpus.passages),
+            fields.spec_of(parts.recipe.filters.indexed),
+        ),
         fusion=parts.fusion,
         golden=GOLDEN,
         quality=quality.FILENAME,
@@ -91,23 +81,9 @@ def write_manifest(parts: Parts, directory: Path, card: QualityCard | None = Non
             Licence("documents", parts.recipe.licence),
             Licence(f"encoders, distilled from {parts.teacher.name}", parts.teacher.tower.licence),
         ),
-        files=files,
+        files=stamp.files_of(directory),
     )
     (directory / manifests.FILENAME).write_bytes(manifests.dump(manifest))
-
-
-def created() -> str:
-    """Now, or SOURCE_DATE_EPOCH (reproducible-builds.org) where somebody wants the same bytes again.
-
-    Raises:
-        BuildError: SOURCE_DATE_EPOCH is not a number of seconds.
-    """
-    epoch = os.environ.get("SOURCE_DATE_EPOCH")
-    try:
-        moment = datetime.fromtimestamp(int(epoch), timezone.utc) if epoch else datetime.now(timezone.utc)
-    except (ValueError, OverflowError, OSError):
-        raise BuildError(f"SOURCE_DATE_EPOCH: expected whole seconds since 1970; found {epoch!r}") from None
-    return moment.strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def _place(encoder: Encoder) -> str:
@@ -149,18 +125,6 @@ def _quality(card: QualityCard | None, encoder: str) -> EncoderQuality | None:
 def _size(path: Path) -> int:
     """Bytes of a file, or of all files in a directory."""
     return sum(file.stat().st_size for file in path.rglob("*")) if path.is_dir() else path.stat().st_size
-
-
-def _documents_spec(parts: Parts) -> DocumentsSpec:
-    indexed = parts.recipe.filters.indexed
-    return DocumentsSpec(
-        path=documents.FILENAME,
-        owners=documents.OWNERS,
-        passages=parts.corpus.passages,
-        documents=parts.corpus.documents,
-        writer={"sqlite": sqlite3.sqlite_version},
-        fields=FieldsSpec(fields.FILENAME, indexed) if indexed else None,
-    )
 
 
 def _versions(*names: str) -> Mapping[str, str]:

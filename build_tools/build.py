@@ -3,7 +3,8 @@
 OUT/NAME/bundle/               the bundle's directory form
 OUT/NAME/NAME-VERSION.edge     its transport form
 OUT/NAME/curves/ID.jsonl       each student's learning curve
-OUT/NAME/build.yaml            what it was built from, for `edge-build evaluate`
+OUT/NAME/build.yaml            what it was built from, for `edge-build evaluate`, `distill` and `update`
+OUT/NAME/reduction.npy         the map to fewer dimensions, where the recipe asks for it; an update needs it
 OUT/NAME/stages/               finished stages; safe to delete, slow to make again
 OUT/NAME/lock                  held while a build is at work
 """
@@ -21,7 +22,6 @@ from build_tools.recipe import Recipe
 from build_tools.record import BUNDLE, Record
 from build_tools.swap import recover
 from build_tools.workspace import locked
-from edge_runtime import schema
 from edge_runtime.bundle import Bundle, sha256
 from edge_runtime.errors import Error
 
@@ -67,16 +67,24 @@ def _build(recipe: Recipe, home: Path, inputs: str, progress: Progress) -> Built
 def _unchanged(recipe: Recipe, home: Path, inputs: str) -> Built | None:
     """The bundle that stands there, if the same inputs made it and its bytes are whole."""
     known, transport = record.read(home), _transport(recipe, home)
-    if known is None or known.inputs != inputs:
+    if known is None or known.updated or known.inputs != inputs:
+        return None
+    if recipe.teacher.ndim is not None and not _has_reduction(home):
         return None
     try:
         Bundle.open(home / BUNDLE).close()
         measured = quality.read(home / BUNDLE)
-    except (Error, schema.SchemaError):
+    except Error:
         return None
     if not transport.is_file() or sha256(transport) != known.transport:
         pack(home / BUNDLE, transport)
     return Built(home / BUNDLE, transport, measured, fresh=False)
+
+
+def _has_reduction(home: Path) -> bool:
+    from build_tools.reduction import MATRIX  # loads usearch
+
+    return (home / MATRIX).is_file()
 
 
 def _transport(recipe: Recipe, home: Path) -> Path:

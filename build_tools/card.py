@@ -1,12 +1,10 @@
-"""Measures a drafted bundle: the rows of its quality card, and its golden queries."""
+"""Measures a drafted bundle: the rows of its quality card."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import edge_runtime
 from build_tools import evaluate
@@ -24,9 +22,6 @@ from edge_runtime import manifest as manifests
 from edge_runtime.bundle import Bundle
 from edge_runtime.dense import DenseIndex
 from edge_runtime.retriever import Retriever
-
-GOLDEN = "golden.jsonl"
-GOLDEN_PASSAGES = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,26 +101,6 @@ def parity_and_recall(
     dense.close()
     bundle.close()
     return tuple(parities), round(recall, 4)
-
-
-def write_golden(directory: Path, texts: Sequence[str]) -> None:
-    """Writes golden.jsonl: what each encoder makes of these texts, and the rows it finds first."""
-    bundle = Bundle.open(directory, verify="size")
-    ids = [spec.id for spec in bundle.manifest.encoders]
-    dense = DenseIndex.open(bundle, bundle.manifest.index)
-    lines: list[dict[str, Any]] = [
-        {"query": text, "tokens": {}, "vector": {}, "passages": {}} for text in texts
-    ]
-    for encoder_id in ids:
-        with edge_runtime.open(directory, encoder=encoder_id, verify="size") as retriever:
-            for line, vector in zip(lines, retriever.encode(texts), strict=True):
-                line["tokens"][encoder_id] = retriever.tokenize(line["query"])
-                line["vector"][encoder_id] = [round(float(value), 6) for value in vector]
-                line["passages"][encoder_id] = dense.search(vector, GOLDEN_PASSAGES).rows.tolist()
-    dense.close()
-    bundle.close()
-    text = "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines)
-    (directory / GOLDEN).write_text(text, "utf-8")
 
 
 def size_of(directory: Path, encoder_id: str) -> int:

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from build_tools.command_options import add_overrides, add_recipe, add_train_reranker, add_update
 from edge_runtime import __version__, schema
 from edge_runtime.errors import Error
 
@@ -58,7 +59,7 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
 
     build = commands.add_parser("build", help="build a bundle from a recipe")
-    _add_recipe(build)
+    add_recipe(build)
     build.add_argument("--out", type=Path, default=Path("build"), help="where to build (default: build)")
     build.set_defaults(run=_build)
 
@@ -68,8 +69,10 @@ def _parser() -> argparse.ArgumentParser:
     distill.add_argument(
         "bundle", type=Path, metavar="BUNDLE", help="a bundle's directory in its build folder"
     )
-    _add_overrides(distill)
+    add_overrides(distill)
     distill.set_defaults(run=_distill)
+
+    add_update(commands).set_defaults(run=_update)
 
     evaluate = commands.add_parser("evaluate", help="measure a bundle on judged queries")
     evaluate.add_argument("bundle", type=Path, metavar="BUNDLE", help="a bundle's directory")
@@ -85,79 +88,13 @@ def _parser() -> argparse.ArgumentParser:
     )
     report.set_defaults(run=_report)
 
-    _add_train_reranker(commands)
+    add_train_reranker(commands).set_defaults(run=_train_reranker)
 
     pack = commands.add_parser("pack", help="write a bundle's transport file")
     pack.add_argument("bundle", type=Path, metavar="BUNDLE", help="a bundle's directory")
     pack.add_argument("file", type=Path, metavar="FILE", help="the .edge file to write")
     pack.set_defaults(run=_pack)
     return parser
-
-
-def _add_train_reranker(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    reranker = commands.add_parser(
-        "train-reranker", help="fine-tune a cross-encoder on the labelled pairs of a recipe"
-    )
-    _add_recipe(reranker)
-    reranker.add_argument(
-        "--base",
-        default="packaged",
-        metavar="MODEL",
-        help="encoder that it is made from: packaged, a folder or a hub name (default: packaged)",
-    )
-    reranker.add_argument("--out", type=Path, required=True, metavar="DIR", help="where to write it")
-    reranker.add_argument(
-        "--build",
-        type=Path,
-        default=Path("build"),
-        metavar="DIR",
-        help="where bundles are built; finished stages there are used (default: build)",
-    )
-    reranker.add_argument("--epochs", type=_positive_int, default=3, metavar="N", help="default: 3")
-    reranker.add_argument(
-        "--max-tokens",
-        type=_positive_int,
-        default=192,
-        metavar="N",
-        help="cut query and passage together to this many word pieces (default: 192)",
-    )
-    reranker.add_argument(
-        "--learning-rate", type=_positive_float, default=1e-4, metavar="RATE", help="its peak (default: 1e-4)"
-    )
-    reranker.set_defaults(run=_train_reranker)
-
-
-def _add_recipe(command: argparse.ArgumentParser) -> None:
-    command.add_argument("recipe", type=Path, metavar="RECIPE", help="a recipe, such as bundles/beir.yaml")
-    _add_overrides(command)
-
-
-def _add_overrides(command: argparse.ArgumentParser) -> None:
-    command.add_argument(
-        "--set",
-        action="append",
-        default=[],
-        metavar="KEY.PATH=VALUE",
-        dest="overrides",
-        help="override a field of the recipe; may be given again",
-    )
-
-
-def _positive_int(text: str) -> int:
-    value = int(text) if text.isdecimal() else 0
-    if value < 1:
-        raise argparse.ArgumentTypeError(f"expected a whole number from 1; found {text!r}")
-    return value
-
-
-def _positive_float(text: str) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        value = 0.0
-    if not 0 < value < 1:
-        raise argparse.ArgumentTypeError(f"expected a number between 0 and 1; found {text!r}")
-    return value
 
 
 def _build(options: argparse.Namespace) -> None:
@@ -173,6 +110,14 @@ def _distill(options: argparse.Namespace) -> None:
     from build_tools.redistil import redistil
 
     _tell(redistil(options.bundle, options.overrides, Progress()))
+
+
+def _update(options: argparse.Namespace) -> None:
+    from build_tools.progress import Progress
+    from build_tools.update import Changes, update
+
+    changes = Changes(tuple(options.add), tuple(options.remove))
+    _tell(update(options.bundle, changes, Progress(), version=options.version, out=options.out))
 
 
 def _tell(built: Built) -> None:
@@ -251,7 +196,8 @@ def _show(card: QualityCard) -> None:
             f"min {parity.cosine_min:.4f} over {parity.texts} texts"
         )
     if card.index_recall is not None:
-        console.print(f"index: recall@10 {card.index_recall:.4f} against exact float32")
+        earlier = "" if card.version is None else f", with the documents of {card.version}"
+        console.print(f"index: recall@10 {card.index_recall:.4f} against exact float32{earlier}")
 
 
 if __name__ == "__main__":

@@ -19,9 +19,16 @@ from build_tools.corpus.document import Passage
 from build_tools.errors import BuildError
 from edge_runtime.bundle import Bundle
 from edge_runtime.documents import SCHEMA
+from edge_runtime.manifest import DocumentsSpec, FieldsSpec
 
 FILENAME = "documents.sqlite"
 OWNERS = "documents.npy"
+
+
+_PASSAGES = (
+    "SELECT key, ordinal, title, text, metadata FROM passages "
+    "JOIN documents ON documents.id = passages.document"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,13 +61,19 @@ def write(passages: Iterable[Passage], directory: Path) -> Written:
 
 def read(directory: Path) -> Iterator[Passage]:
     """Every passage, in row order."""
-    statement = (
-        "SELECT key, ordinal, title, text, metadata FROM passages "
-        "JOIN documents ON documents.id = passages.document ORDER BY row"
-    )
     with closing(sqlite3.connect(directory / FILENAME)) as connection:
-        for key, ordinal, title, text, metadata in connection.execute(statement):
-            yield Passage(key, ordinal, title, text, json.loads(metadata))
+        yield from map(_passage, connection.execute(f"{_PASSAGES} ORDER BY row"))
+
+
+def sample(directory: Path, count: int) -> dict[int, Passage]:
+    """At most `count` passages by row, evenly spread."""
+    owned = len(owners(directory))
+    rows = sorted({owned * place // count for place in range(count)})
+    with closing(sqlite3.connect(directory / FILENAME)) as connection:
+        found = connection.execute(
+            f"{_PASSAGES} WHERE row IN ({','.join('?' * len(rows))}) ORDER BY row", rows
+        )
+        return dict(zip(rows, map(_passage, found), strict=True))
 
 
 def keys(directory: Path) -> list[str]:
@@ -90,6 +103,23 @@ def owners(directory: Path) -> NDArray[np.int32]:
     """The document number of every row, int32 (passages,), never falling."""
     array: NDArray[np.int32] = np.load(directory / OWNERS)
     return array
+
+
+def spec_of(written: Written, fields: FieldsSpec | None) -> DocumentsSpec:
+    """The manifest's entry."""
+    return DocumentsSpec(
+        path=FILENAME,
+        owners=OWNERS,
+        passages=written.passages,
+        documents=written.documents,
+        writer={"sqlite": sqlite3.sqlite_version},
+        fields=fields,
+    )
+
+
+def _passage(row: tuple[str, int, str, str, str]) -> Passage:
+    key, ordinal, title, text, metadata = row
+    return Passage(key, ordinal, title, text, json.loads(metadata))
 
 
 def _create(path: Path) -> sqlite3.Connection:

@@ -17,6 +17,7 @@ import numpy as np
 
 from build_tools import documents
 from build_tools.errors import BuildError
+from edge_runtime.manifest import FieldsSpec
 from edge_runtime.schema import shown
 from edge_runtime.selection import FIELDS_SCHEMA, NAMED, PRESENT
 
@@ -47,6 +48,11 @@ def write(directory: Path, names: Sequence[str]) -> None:
             connection.commit()
     except sqlite3.Error as error:
         raise BuildError(f"{path}: cannot be written ({error})") from None
+
+
+def spec_of(names: tuple[str, ...]) -> FieldsSpec | None:
+    """The manifest's entry; none where there is no such field."""
+    return FieldsSpec(FILENAME, names) if names else None
 
 
 def _entries(directory: Path, names: Sequence[str]) -> Iterator[tuple[str, Value, int]]:

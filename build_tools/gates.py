@@ -65,13 +65,21 @@ def gates(
     found = [*_of_vectors(spec, card, [form.id for form in forms if form.precision == "blockwise"])]
     for form in forms:
         found += _of_encoder(spec, card.through_index(form.id), form.id, latency_ratios.get(form.id))
-    if spec.bytes is not None:
-        found.append(Gate("size of the bundle", spec.bytes, size, at_most=True, in_bytes=True))
-    return tuple(found)
+    return (*found, *of_size(spec, size))
 
 
-def check(found: Sequence[Gate], directory: Path) -> None:
+def of_size(spec: GatesSpec, size: int) -> tuple[Gate, ...]:
+    """The gate of a bundle of `size` bytes, where the recipe sets one."""
+    if spec.bytes is None:
+        return ()
+    return (Gate("size of the bundle", spec.bytes, size, at_most=True, in_bytes=True),)
+
+
+def check(found: Sequence[Gate], draft: Path | None = None) -> None:
     """Fails where a gate was missed.
+
+    Args:
+        draft: what missed it, where that is kept for inspection.
 
     Raises:
         GateError: a table of every figure that fell short.
@@ -79,7 +87,8 @@ def check(found: Sequence[Gate], directory: Path) -> None:
     short = [f"  {gate.line()}" for gate in found if not gate.passed]
     if short:
         lines = "\n".join(short)
-        raise GateError(f"outside the recipe's gates; the draft is kept in {directory}:\n{lines}")
+        kept = f"; the draft is kept in {draft}" if draft else ""
+        raise GateError(f"outside the recipe's gates{kept}:\n{lines}")
 
 
 def _of_vectors(spec: GatesSpec, card: QualityCard, blockwise: Sequence[str]) -> Iterator[Gate]:

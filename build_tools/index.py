@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from importlib.metadata import version
 from pathlib import Path
 
@@ -29,9 +29,7 @@ def write(
     spec: recipe.IndexSpec,
     advance: Callable[[int], None],
 ) -> manifest.IndexSpec:
-    """Writes int8 vectors under one global scale as a usearch file.
-
-    One thread: with more, the graph would differ from run to run.
+    """Writes vectors as int8 under one global scale, to a usearch file.
 
     Args:
         vectors: float32 (n, ndim), of unit length; may be a mapped file.
@@ -40,8 +38,32 @@ def write(
     Raises:
         BuildError: the file cannot be written.
     """
-    count, ndim = vectors.shape
     scale = global_scale(vectors)
+    starts = range(0, len(vectors), BLOCK)
+    codes = (quantize(np.asarray(vectors[start : start + BLOCK]), scale) for start in starts)
+    return write_codes(codes, path, ndim=vectors.shape[1], scale=scale, spec=spec, advance=advance)
+
+
+def write_codes(
+    blocks: Iterable[NDArray[np.int8]],
+    path: Path,
+    *,
+    ndim: int,
+    scale: float,
+    spec: recipe.IndexSpec,
+    advance: Callable[[int], None],
+) -> manifest.IndexSpec:
+    """Writes vectors that are int8 under `scale` already, to a usearch file.
+
+    One thread: with more, the graph would differ from run to run.
+
+    Args:
+        blocks: int8 (some, ndim), in the order of the rows.
+        advance: told how many more vectors are in.
+
+    Raises:
+        BuildError: the file cannot be written.
+    """
     index = Index(
         ndim=ndim,
         metric="cos",
@@ -49,9 +71,9 @@ def write(
         connectivity=spec.connectivity,
         expansion_add=spec.expansion_add,
     )
-    for start in range(0, count, BLOCK):
-        block = quantize(np.asarray(vectors[start : start + BLOCK]), scale)
-        index.add(np.arange(start, start + len(block), dtype=np.uint64), block, threads=1)
+    for block in blocks:
+        count = len(index)
+        index.add(np.arange(count, count + len(block), dtype=np.uint64), block, threads=1)
         advance(len(block))
     try:
         index.save(str(path))
@@ -59,11 +81,11 @@ def write(
         raise BuildError(f"{path}: cannot be written ({error})") from None
     return manifest.IndexSpec(
         path=FILENAME,
-        search="exact" if count <= spec.exact_below else "hnsw",
+        search="exact" if len(index) <= spec.exact_below else "hnsw",
         metric="cos",
         dtype="i8",
         ndim=ndim,
-        count=count,
+        count=len(index),
         scale=scale,
         expansion=spec.expansion_search,
         writer={"usearch": version("usearch")},

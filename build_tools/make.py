@@ -9,20 +9,31 @@ import json
 from dataclasses import asdict
 from pathlib import Path
 
-from build_tools import assemble, card, documents, gates, pipeline, quality, record, reduction, timing
+from build_tools import (
+    assemble,
+    card,
+    documents,
+    gates,
+    golden,
+    pipeline,
+    quality,
+    record,
+    reduction,
+    stamp,
+    timing,
+)
 from build_tools.corpus.beir import read_qrels, read_queries
 from build_tools.evaluate import Questions, VectorSpace, agreement
 from build_tools.pipeline import Parts
 from build_tools.progress import Progress
 from build_tools.quality import DimensionCost, PrunedVocabulary, QualityCard
 from build_tools.recipe import Recipe
-from build_tools.record import BUNDLE
+from build_tools.record import BUNDLE, CURVES
+from build_tools.reduction import Reduction
 from build_tools.swap import swap_in
 from build_tools.workspace import STAGES, Workspace, locked
 from edge_runtime import manifest as manifests
 from edge_runtime.bundle import Bundle, sha256
-
-CURVES = "curves"
 
 
 def make(recipe: Recipe, home: Path, progress: Progress) -> QualityCard:
@@ -35,8 +46,11 @@ def make(recipe: Recipe, home: Path, progress: Progress) -> QualityCard:
     return _finish(pipeline.make_parts(recipe, Workspace(home / STAGES), progress), home, progress)
 
 
-def remake(recipe: Recipe, home: Path, progress: Progress) -> QualityCard:
+def remake(recipe: Recipe, home: Path, progress: Progress, *, fitted: Reduction | None = None) -> QualityCard:
     """The same with the documents and indexes of the bundle that stands in `home`, byte for byte.
+
+    Args:
+        fitted: the map to fewer dimensions behind the index; by default it is fitted on the documents.
 
     Raises:
         BundleError: that bundle is damaged.
@@ -46,7 +60,9 @@ def remake(recipe: Recipe, home: Path, progress: Progress) -> QualityCard:
     bundle = home / BUNDLE
     Bundle.open(bundle).close()  # every byte is checked
     manifest = manifests.read(bundle / manifests.FILENAME)
-    parts = pipeline.remake_encoders(recipe, bundle, manifest, Workspace(home / STAGES), progress)
+    parts = pipeline.remake_encoders(
+        recipe, bundle, manifest, Workspace(home / STAGES), progress, fitted=fitted
+    )
     return _finish(parts, home, progress)
 
 
@@ -60,6 +76,8 @@ def _finish(parts: Parts, home: Path, progress: Progress) -> QualityCard:
     assemble.write_manifest(parts, finished, measured)
     _check_gates(parts, measured, finished)
     (home / record.FILENAME).unlink(missing_ok=True)  # from here on it would speak of another bundle
+    if parts.teacher.reduction is not None:
+        parts.teacher.reduction.save(home)
     swap_in(finished, home / BUNDLE)
     return measured
 
@@ -70,7 +88,7 @@ def reference_of(bundle: Path, progress: Progress) -> card.Reference | None:
     """
     home = bundle.resolve().parent
     built = record.read(home)
-    if built is None or built.inputs != record.inputs_of(built.recipe) or not (home / STAGES).is_dir():
+    if built is None or not built.current or not (home / STAGES).is_dir():
         return None
     with locked(home):
         parts = pipeline.make_parts(built.recipe, Workspace(home / STAGES), progress)
@@ -80,7 +98,7 @@ def reference_of(bundle: Path, progress: Progress) -> card.Reference | None:
 
 def _check_early(recipe: Recipe) -> None:
     """Looks at what is needed last first: hours lie between."""
-    assemble.created()
+    stamp.created()
     if folder := _judged(recipe):
         read_queries(folder)
         read_qrels(folder, recipe.evaluation.split)
@@ -96,7 +114,7 @@ def _write_curves(parts: Parts, directory: Path) -> None:
 def _measure(parts: Parts, directory: Path, progress: Progress) -> QualityCard:
     reference = _reference(parts)
     held_out = list(parts.held_out.texts)
-    card.write_golden(directory, held_out[: parts.recipe.golden])
+    golden.write(directory, held_out[: parts.recipe.golden])
     assemble.write_manifest(parts, directory)
     parities, recall = card.parity_and_recall(directory, reference, held_out)
     questions = _questions(parts, reference)

@@ -21,6 +21,7 @@ from build_tools.distill.lessons import Lesson
 from build_tools.errors import BuildError, ModelError
 from build_tools.progress import Progress
 from build_tools.recipe import Recipe
+from build_tools.reduction import Reduction
 from build_tools.stages.corpus import (
     Corpus,
     DocumentVectors,
@@ -72,19 +73,26 @@ def make_parts(recipe: Recipe, workspace: Workspace, progress: Progress) -> Part
 
 
 def remake_encoders(
-    recipe: Recipe, directory: Path, bundle: Manifest, workspace: Workspace, progress: Progress
+    recipe: Recipe,
+    directory: Path,
+    bundle: Manifest,
+    workspace: Workspace,
+    progress: Progress,
+    *,
+    fitted: Reduction | None = None,
 ) -> Parts:
     """The parts of an existing bundle with new encoders: documents and indexes are its own files.
 
     Args:
         directory: of the bundle, its bytes checked.
+        fitted: the map to fewer dimensions behind the index; by default it is fitted on the documents.
 
     Raises:
         BuildError: the first stage that cannot go on says why.
     """
     tower = _load_tower(recipe, progress)
     corpus = corpus_of(directory, bundle)
-    learnt = _learn(recipe, tower, corpus, workspace, progress)
+    learnt = _learn(recipe, tower, corpus, workspace, progress, fitted=fitted)
     lexical = directory / bundle.lexical.path
     return _parts(
         recipe,
@@ -123,10 +131,18 @@ def _load_tower(recipe: Recipe, progress: Progress) -> Tower:
     return tower
 
 
-def _learn(recipe: Recipe, tower: Tower, corpus: Corpus, workspace: Workspace, progress: Progress) -> _Learnt:
+def _learn(
+    recipe: Recipe,
+    tower: Tower,
+    corpus: Corpus,
+    workspace: Workspace,
+    progress: Progress,
+    *,
+    fitted: Reduction | None = None,
+) -> _Learnt:
     drawn = draw_queries(recipe, corpus, workspace, progress)
     full, key = encode_corpus(recipe, tower, corpus, workspace, progress)
-    teacher, vectors = reduce_vectors(recipe, tower, full, key, workspace, progress)
+    teacher, vectors = reduce_vectors(recipe.teacher, tower, full, key, workspace, progress, fitted=fitted)
     lessons = make_lessons(recipe, teacher, corpus, vectors, drawn, workspace, progress)
     course = Course(
         teacher=teacher,

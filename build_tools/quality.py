@@ -10,6 +10,7 @@ import yaml
 from rich import box
 from rich.table import Table
 
+from build_tools.errors import BuildError
 from edge_runtime import schema
 
 FILENAME = "quality.yaml"
@@ -83,9 +84,12 @@ class QualityCard:
 
     Attributes:
         basis: "labels" for judged queries; "teacher" for agreement with it.
+        queries: how many the rows rest on.
         index_recall: recall@10 of the shipped index against exact float32 search.
         dimensions: what fewer dimensions would cost, where the recipe reduces them.
         vocabularies: of encoders with a pruned one.
+        version: of the bundle with whose documents rows, index recall and dimensions were measured; None
+            where it is this one. The rest is of encoders alone.
     """
 
     basis: Literal["labels", "teacher"]
@@ -95,6 +99,7 @@ class QualityCard:
     index_recall: float | None
     dimensions: tuple[DimensionCost, ...] = ()
     vocabularies: tuple[PrunedVocabulary, ...] = ()
+    version: str | None = None
 
     def through_index(self, encoder: str) -> Row | None:
         """The row of an encoder as it ships: int8, through the index."""
@@ -111,9 +116,13 @@ def read(directory: Path) -> QualityCard:
     """quality.yaml of a bundle whose bytes have been checked.
 
     Raises:
-        schema.SchemaError: another version of this package wrote it.
+        BuildError: another version of this package wrote it.
     """
-    return schema.decode(QualityCard, yaml.safe_load((directory / FILENAME).read_text("utf-8")))
+    path = directory / FILENAME
+    try:
+        return schema.decode(QualityCard, yaml.safe_load(path.read_bytes()))
+    except (schema.SchemaError, yaml.YAMLError) as error:
+        raise BuildError(f"{path}: of another version ({error}); build the bundle again") from None
 
 
 def table(card: QualityCard) -> Table:
@@ -121,9 +130,10 @@ def table(card: QualityCard) -> Table:
     basis = (
         "judged queries" if card.basis == "labels" else "held-out texts; relevant = the teacher's ten best"
     )
-    shown = Table(
-        title=f"Quality on {card.queries} {basis}", title_justify="left", box=box.SIMPLE, padding=(0, 1)
-    )
+    title = f"Quality on {card.queries} {basis}"
+    if card.version is not None:
+        title += f"\nwith the documents of {card.version}: others came or went since"
+    shown = Table(title=title, title_justify="left", box=box.SIMPLE, padding=(0, 1))
     shown.add_column("system", no_wrap=True)
     for name in ("nDCG@10", "R@10", "R@100", "MRR@10", "kept", "MB"):
         shown.add_column(name, justify="right", no_wrap=True)

@@ -25,6 +25,8 @@ from build_tools.recipe_training import LabelsSpec, QueriesSpec, StudentSpec, Te
 from edge_runtime.manifest import NAME_PATTERN, VERSION_PATTERN
 from edge_runtime.schema import SchemaError, shown
 
+OnError = Literal["fail", "skip"]
+
 _SECTION = re.compile(r"[0-9a-zA-Z]+")
 _SPLIT = re.compile(r"[0-9a-zA-Z_][0-9a-zA-Z._-]*")
 _ONLY_FOR = {"fields": ("jsonl", "csv"), "delimiter": ("csv",), "sections": ("man",)}
@@ -62,7 +64,7 @@ class CorpusSpec:
     delimiter: Annotated[str, "Column separator, for `csv`."] = ","
     sections: Annotated[tuple[str, ...], "Manual sections to read, for `man`."] = ("1", "5", "8")
     on_error: Annotated[
-        Literal["fail", "skip"],
+        OnError,
         "What to do with a record that cannot be read: stop with file and line, or skip and count it.",
     ] = "fail"
     limit: Annotated[int | None, "Read at most this many documents; null reads all."] = None

@@ -1,4 +1,7 @@
-"""build.yaml: what a bundle was built from, so that an unchanged build is known without loading a model."""
+"""build.yaml: what a bundle was built from.
+
+So that an unchanged build is known without loading a model, and a bundle can get other encoders or documents.
+"""
 
 from __future__ import annotations
 
@@ -12,11 +15,15 @@ import yaml
 
 from build_tools.compile import TFLITE_PACKAGES
 from build_tools.corpus import fingerprint
+from build_tools.errors import BuildError
 from build_tools.recipe import Recipe
 from build_tools.workspace import write_atomically
 from edge_runtime import __version__, schema
+from edge_runtime.bundle import read_manifest
+from edge_runtime.schema import shown
 
 BUNDLE = "bundle"
+CURVES = "curves"
 FILENAME = "build.yaml"
 LIBRARIES = (
     "bm25s",
@@ -33,11 +40,24 @@ LIBRARIES = (
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """The recipe as built, the identity of its inputs, and the sha256 of the transport file."""
+    """The recipe as built.
+
+    Attributes:
+        inputs: identifies all that the build depended on.
+        transport: sha256 of the transport file.
+        updated: whether documents were added or removed since, so that the recipe's corpus is not what is in
+            the bundle.
+    """
 
     inputs: str
     transport: str
     recipe: Recipe
+    updated: bool = False
+
+    @property
+    def current(self) -> bool:
+        """Whether a build of the same recipe would make the same bundle."""
+        return not self.updated and self.inputs == inputs_of(self.recipe)
 
 
 def inputs_of(recipe: Recipe) -> str:
@@ -56,6 +76,44 @@ def write(record: Record, home: Path) -> None:
     """Writes the record into a build folder."""
     text = yaml.safe_dump(schema.encode(record), sort_keys=False, allow_unicode=True).encode()
     write_atomically(home / FILENAME, lambda file: file.write(text))
+
+
+def home_of(bundle: Path) -> Path:
+    """The build folder of a bundle's directory, which a kill may have left under another name (`swap`).
+
+    Raises:
+        BundleError: no such directory, or not a bundle.
+        BuildError: it is not in a build folder with a record that this version can read.
+    """
+    try:
+        place, is_file = bundle.resolve(), bundle.is_file()
+    except (OSError, ValueError) as error:  # may not look, or no name that the system takes
+        raise BuildError(f"{shown(str(bundle))}: cannot be read ({error})") from None
+    if is_file:
+        raise BuildError(
+            f"{bundle}: expected a bundle's directory in its build folder; found a file, which does not say "
+            f"what the bundle was made from; give the {BUNDLE} directory that lies beside {FILENAME}"
+        )
+    if place.name != BUNDLE or not place.parent.is_dir():
+        read_manifest(bundle)  # says so where it is no bundle at all
+        raise BuildError(f"{bundle}: expected a bundle in its build folder, named {BUNDLE}")
+    need(place.parent)
+    return place.parent
+
+
+def need(home: Path) -> Record:
+    """The record of a build folder.
+
+    Raises:
+        BuildError: there is none that this version can read.
+    """
+    built = read(home)
+    if built is None:
+        raise BuildError(
+            f"{home}: has no {FILENAME} that this version can read, so nobody knows what the bundle "
+            "was made from; build it anew with edge-build build"
+        )
+    return built
 
 
 def read(home: Path) -> Record | None:

@@ -12,13 +12,15 @@ from pathlib import Path
 
 import yaml
 
-from build_tools import recipe_yaml, record
+from build_tools import recipe_yaml, record, versions
 from build_tools.build import Built
 from build_tools.errors import BuildError
 from build_tools.pack import pack
 from build_tools.progress import Progress
 from build_tools.recipe import Recipe
 from build_tools.record import BUNDLE, Record
+from build_tools.reduction import Reduction
+from build_tools.swap import recover
 from build_tools.workspace import locked
 from edge_runtime import manifest as manifests
 from edge_runtime import schema
@@ -52,32 +54,25 @@ def redistil(bundle: Path, overrides: Sequence[str], progress: Progress) -> Buil
     """
     from build_tools.make import remake  # loads torch
 
-    old = read_manifest(bundle)
-    if bundle.resolve().name != BUNDLE:
-        raise BuildError(f"{bundle}: expected a bundle in its build folder, named {BUNDLE}")
-    home = bundle.resolve().parent
+    home = record.home_of(bundle)
     with locked(home):
-        recipe = _recipe(home, old, overrides)
-        card = remake(recipe, home, progress)
+        recover(home / BUNDLE)
+        built, old = record.need(home), read_manifest(home / BUNDLE)
+        recipe = _recipe(home, built.recipe, old, overrides)
+        reduced = built.updated and recipe.teacher.ndim is not None
+        card = remake(recipe, home, progress, fitted=Reduction.load(home) if reduced else None)
         transport = pack(home / BUNDLE, home / f"{recipe.name}-{recipe.version}.edge")
-        record.write(Record(record.inputs_of(recipe), sha256(transport), recipe), home)
+        made = Record(record.inputs_of(recipe), sha256(transport), recipe, updated=built.updated)
+        record.write(made, home)
     return Built(home / BUNDLE, transport, card, fresh=True)
 
 
-def _recipe(home: Path, old: manifests.Manifest, overrides: Sequence[str]) -> Recipe:
-    built = record.read(home)
-    if built is None:
-        raise BuildError(
-            f"{home}: has no {record.FILENAME} that this version can read, so nobody knows what the bundle "
-            "was made from; build it anew with edge-build build"
-        )
-    text = yaml.safe_dump(schema.encode(built.recipe), sort_keys=False, allow_unicode=True).encode()
+def _recipe(home: Path, built: Recipe, old: manifests.Manifest, overrides: Sequence[str]) -> Recipe:
+    text = yaml.safe_dump(schema.encode(built), sort_keys=False, allow_unicode=True).encode()
     recipe = recipe_yaml.parse(text, str(home / record.FILENAME), overrides)
-    if _numbers(recipe.version) <= _numbers(old.version):
-        if recipe.version != built.recipe.version:
-            raise BuildError(f"version {recipe.version}: expected more than {old.version}, the bundle's own")
-        recipe = replace(recipe, version=_next(old.version))
-    _check_kept(built.recipe, recipe)
+    untouched = recipe.version == built.version and not versions.is_above(recipe.version, old.version)
+    recipe = replace(recipe, version=versions.rising(None if untouched else recipe.version, old.version))
+    _check_kept(built, recipe)
     return recipe
 
 
@@ -92,12 +87,3 @@ def _check_kept(before: Recipe, after: Recipe) -> None:
             f"{', '.join(changed)}: documents or indexes depend on it, and distill keeps those; "
             "use edge-build build"
         )
-
-
-def _numbers(version: str) -> tuple[int, ...]:
-    return tuple(int(part) for part in version.split("."))
-
-
-def _next(version: str) -> str:
-    *front, last = _numbers(version)
-    return ".".join(map(str, (*front, last + 1)))

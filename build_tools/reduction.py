@@ -10,6 +10,7 @@ of them (Eckart and Young 1936). Centring would be optimal for distances, but âŸ
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -44,6 +45,11 @@ class Reduction:
     def ndim(self) -> int:
         """Dimensions that are left."""
         return int(self.matrix.shape[1])
+
+    @property
+    def digest(self) -> str:
+        """The matrix's sha256, for cache keys."""
+        return hashlib.sha256(self.matrix.tobytes()).hexdigest()
 
     def apply(self, vectors: Matrix) -> Matrix:
         """Vectors (n, ndim_in) to unit vectors (n, ndim_out).
@@ -98,12 +104,12 @@ class Reduction:
             matrix = np.load(path, allow_pickle=False)
         except (OSError, ValueError, EOFError) as error:
             raise BuildError(
-                f"{path}: cannot be read ({type(error).__name__}); delete its folder and build again"
+                f"{path}: cannot be read ({type(error).__name__}); delete it and build again"
             ) from None
         if matrix.ndim != 2 or matrix.dtype != np.float32:
             raise BuildError(
                 f"{path}: expected a float32 matrix; found {matrix.dtype} of shape {matrix.shape}; "
-                "delete its folder and build again"
+                "delete it and build again"
             )
         return cls(matrix)
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Literal
 
+from edge_runtime.compatibility import VERSION_PATTERN
 from edge_runtime.cpu import Requirement
 from edge_runtime.schema import require, require_match, require_positive, shown
 
@@ -32,16 +33,20 @@ class EncoderQuality:
         ndcg_10: mean nDCG@10, from 0 to 1.
         retention: `ndcg_10` over the teacher's own; None where that is not defined.
         basis: judged queries, or agreement with the teacher's ten best documents on held-out text.
+        version: of the bundle with whose documents it was measured; None where it is this one.
     """
 
     ndcg_10: float
     retention: float | None
     basis: Literal["labels", "teacher"]
+    version: str | None = None
 
     def __post_init__(self) -> None:
         require(0 <= self.ndcg_10 <= 1, "ndcg_10", f"expected 0 to 1; found {self.ndcg_10}")
         sound = self.retention is None or self.retention >= 0
         require(sound, "retention", f"expected 0 or more; found {self.retention}")
+        if self.version is not None:
+            require_match(VERSION_PATTERN, self.version, "version", "three numbers such as 1.0.0")
 
 
 @dataclass(frozen=True, slots=True)

@@ -42,6 +42,7 @@ def _worth(spec: EncoderSpec) -> Iterator[str]:
     if quality:
         kept = "" if quality.retention is None else f", {quality.retention:.1%} of the teacher's"
         basis = "judged queries" if quality.basis == "labels" else "agreement with the teacher"
-        yield f"nDCG@10 {quality.ndcg_10:.4f}{kept} ({basis})"
+        earlier = "" if quality.version is None else f", with the documents of {quality.version}"
+        yield f"nDCG@10 {quality.ndcg_10:.4f}{kept} ({basis}{earlier})"
     if cost:
         yield f"{cost.bytes / 1e6:.1f} MB, {cost.macs / 1e6:,.2f} million multiply-adds for 16 tokens"

@@ -7,7 +7,7 @@ be stored as UTF-8 and JSON. Memory holds one document and a 16-byte digest for 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from hashlib import blake2b
 from itertools import islice
@@ -17,9 +17,9 @@ from build_tools.corpus import beir, delimited, jsonl, man, python_library, text
 from build_tools.corpus.document import Document
 from build_tools.corpus.problems import BadRecord, Record, SkipLog
 from build_tools.errors import CorpusError
-from build_tools.recipe import CorpusSpec
+from build_tools.recipe import CorpusSpec, OnError
 
-__all__ = ["READERS", "SkipLog", "read"]
+__all__ = ["READERS", "SkipLog", "checked_path", "read", "records", "sound"]
 
 READERS: dict[str, Callable[[CorpusSpec], Iterator[Record]]] = {
     "python": python_library.documents,
@@ -48,37 +48,51 @@ def read(spec: CorpusSpec, *, skipped: SkipLog) -> Iterator[Document]:
             ``spec.on_error`` is ``skip``, a record is bad. The path is checked before the first document.
     """
     if spec.path is not None:
-        spec = replace(spec, path=str(_checked_path(spec)))
-    return _read(spec, skipped)
+        spec = replace(spec, path=str(checked_path(spec)))
+    found = sound(lambda: records(spec), _named(spec), on_error=spec.on_error, skipped=skipped)
+    return islice(found, spec.limit)
 
 
-def _read(spec: CorpusSpec, skipped: SkipLog) -> Iterator[Document]:
-    count = 0
-    for document in islice(_sound(spec, skipped), spec.limit):
-        count += 1
-        yield document
-    if not count:
-        why = f": skipped {skipped.summary()}" if skipped.total else ""
-        raise CorpusError(f"{_named(spec)}: expected at least one document; found none{why}")
+def records(spec: CorpusSpec) -> Iterator[Record]:
+    """What the source holds, sound or not.
 
-
-def _sound(spec: CorpusSpec, skipped: SkipLog) -> Iterator[Document]:
-    seen: set[bytes] = set()
-    for record in _records(spec):
-        checked = _checked(record, seen)
-        if isinstance(checked, Document):
-            yield checked
-        elif spec.on_error == "skip":
-            skipped.add(checked)
-        else:
-            raise CorpusError(_failure(checked, record, spec))
-
-
-def _records(spec: CorpusSpec) -> Iterator[Record]:
+    Raises:
+        CorpusError: it cannot be read.
+    """
     try:
         yield from READERS[spec.source](spec)
     except OSError as error:
         raise CorpusError(f"{_named(spec)}: cannot be read ({error.strerror or error})") from None
+
+
+def sound(
+    source: Callable[[], Iterable[Record]], name: str, *, on_error: OnError, skipped: SkipLog
+) -> Iterator[Document]:
+    """The documents among the records, each tidied and checked.
+
+    Args:
+        source: gives the records; called again to say where a repeated key was first.
+        name: of the source, for errors.
+        on_error: as in the recipe.
+        skipped: counts the bad records where `on_error` is ``skip``.
+
+    Raises:
+        CorpusError: no document is found, or a record is bad and `on_error` is ``fail``.
+    """
+    seen: set[bytes] = set()
+    empty = True
+    for record in source():
+        checked = _checked(record, seen)
+        if isinstance(checked, Document):
+            empty = False
+            yield checked
+        elif on_error == "skip":
+            skipped.add(checked)
+        else:
+            raise CorpusError(_failure(checked, record, source))
+    if empty:
+        why = f": skipped {skipped.summary()}" if skipped.total else ""
+        raise CorpusError(f"{name}: expected at least one document; found none{why}")
 
 
 def _checked(record: Record, seen: set[bytes]) -> Record:
@@ -131,33 +145,41 @@ def _storage_problem(document: Document) -> tuple[str, str] | None:
     return None
 
 
-def _failure(bad: BadRecord, record: Record, spec: CorpusSpec) -> str:
+def _failure(bad: BadRecord, record: Record, source: Callable[[], Iterable[Record]]) -> str:
     first = ""
     if bad.reason == "duplicate key" and isinstance(record, Document):
-        first = f" (first at {_first_origin(record.key, spec)})"
+        first = f" (first at {_first_origin(record.key, source)})"
     return f"{bad}{first}; correct it, or set corpus.on_error: skip to leave out such records"
 
 
-def _first_origin(key: str, spec: CorpusSpec) -> str:
+def _first_origin(key: str, source: Callable[[], Iterable[Record]]) -> str:
     # Read again up to there: only a failing build pays, and no origins need be kept in memory.
-    documents = (record for record in _records(spec) if isinstance(record, Document))
+    documents = (record for record in source() if isinstance(record, Document))
     return next(document.origin for document in documents if document.key == key)
 
 
-def _checked_path(spec: CorpusSpec) -> Path:
+def checked_path(spec: CorpusSpec, *, given_as: str = "corpus.path", files: bool = False) -> Path:
+    """The path of `spec`, which must have one, with ``~`` expanded.
+
+    Args:
+        given_as: what the person who gave it calls it, for errors.
+        files: whether a file will do where the source is a folder.
+
+    Raises:
+        CorpusError: nothing is there, or a file where the source is a folder, or the other way round.
+    """
     path = Path(spec.path or "").expanduser()
     wants_file = spec.source in _FILE_SOURCES
-    expected = "a file" if wants_file else "a folder"
     try:
         exists, is_folder = path.exists(), path.is_dir()
     except (OSError, ValueError) as error:
-        raise CorpusError(f"corpus.path {utf8.printable(path)!r}: cannot be read ({error})") from None
+        raise CorpusError(f"{given_as} {utf8.printable(path)!r}: cannot be read ({error})") from None
     if not exists:
-        here = f"it is taken relative to {utf8.printable(Path.cwd())}; correct corpus.path"
+        here = f"it is taken relative to {utf8.printable(Path.cwd())}; correct {given_as}"
         raise CorpusError(f"{utf8.printable(path)}: no such file or folder; {here}")
-    if wants_file == is_folder:
-        found = "a folder" if is_folder else "a file"
-        problem = f"source {spec.source} expects {expected}; found {found}; correct corpus.path"
+    if wants_file == is_folder and not (files and not is_folder):
+        expected, found = ("a file", "a folder") if wants_file else ("a folder", "a file")
+        problem = f"source {spec.source} expects {expected}; found {found}; correct {given_as}"
         raise CorpusError(f"{utf8.printable(path)}: {problem}")
     return path
 

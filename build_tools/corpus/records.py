@@ -44,11 +44,16 @@ def documents(rows: Iterable[Row | BadRecord], fields: Fields) -> Iterator[Recor
             yield row
             continue
         if numbered is None:
-            numbered = fields.id == DEFAULT_ID and fields.id not in row.values
+            numbered = are_numbered(row, fields)
         try:
             yield _document(row, fields, numbered=numbered)
         except FieldError as error:
             yield BadRecord(row.origin, error.reason, error.detail)
+
+
+def are_numbered(first: Row, fields: Fields) -> bool:
+    """Whether records are known by number instead of a key; the first row decides."""
+    return fields.id is None or (fields.id == DEFAULT_ID and fields.id not in first.values)
 
 
 def key_of(row: Row, name: str) -> str:

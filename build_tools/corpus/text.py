@@ -28,7 +28,12 @@ def documents(spec: CorpusSpec) -> Iterator[Record]:
     Hidden files and folders are passed over; links to folders are not followed, links to files are.
     """
     root = Path(spec.path or "")
-    for entry in _files(root):
+    return beneath(root, root)
+
+
+def beneath(path: Path, root: Path) -> Iterator[Record]:
+    """The same of one file or folder, with keys relative to `root`, which it lies in."""
+    for entry in _files(path) if path.is_dir() else [path]:
         yield entry if isinstance(entry, BadRecord) else _document(entry, root)
 
 

@@ -19,9 +19,9 @@ from build_tools import evaluate, timing
 from build_tools.distill.curve import CurvePoint
 from build_tools.distill.trainer import encode_tokens
 from build_tools.gates import Gate, gates
-from build_tools.make import CURVES
 from build_tools.progress import Progress
 from build_tools.quality import QualityCard, Row
+from build_tools.record import CURVES
 from build_tools.report import index_recall, latencies, sources
 from build_tools.report.compare import compare
 from build_tools.report.data import Comparison, Findings, IndexRecall, Part, Rung, Teacher

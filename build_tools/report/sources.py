@@ -7,13 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import yaml
 from numpy.typing import NDArray
 
 from build_tools import card, quality, record
 from build_tools.card import Reference
 from build_tools.documents import keys_of
-from build_tools.errors import BuildError, DataError
+from build_tools.errors import DataError
 from build_tools.evaluate import Questions, Ranked, agreement
 from build_tools.make import reference_of
 from build_tools.progress import Progress
@@ -22,7 +21,6 @@ from build_tools.recipe import Recipe
 from edge_runtime.bench import queries as query_file
 from edge_runtime.bundle import read_manifest
 from edge_runtime.manifest import Manifest
-from edge_runtime.schema import SchemaError
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +72,7 @@ def read(bundle: Path) -> Sources:
     manifest = read_manifest(bundle)
     home = bundle.resolve().parent
     built = record.read(home)
-    measured = _card(bundle)
+    measured = quality.read(bundle)
     judged = _judged(built.recipe, keys) if built and measured.basis == "labels" else None
     golden = query_file.read(bundle / manifest.golden)
     return Sources(bundle, home, manifest, measured, golden, built.recipe if built else None, judged)
@@ -101,14 +99,6 @@ def behind(sources: Sources, progress: Progress) -> Behind | None:
         return Behind(reference, held_out, targets, None, ())
     vectors = reference.teacher.tower.encode_queries(list(sources.judged.texts.values()))
     return Behind(reference, held_out, targets, sources.judged, reference.full.rank(vectors))
-
-
-def _card(bundle: Path) -> QualityCard:
-    try:
-        return quality.read(bundle)
-    except (SchemaError, yaml.YAMLError) as error:
-        path = bundle / quality.FILENAME
-        raise BuildError(f"{path}: of another version ({error}); build the bundle again") from None
 
 
 def _judged(recipe: Recipe, keys: Sequence[str]) -> Questions | None:

@@ -27,11 +27,17 @@ def summary(findings: Findings) -> Html:
 
 def basis(findings: Findings) -> str:
     """What the figures of quality rest on."""
-    if findings.card.basis == "labels":
-        return f"Quality is measured on {findings.card.queries:,} judged queries."
+    card = findings.card
+    earlier = (
+        ""
+        if card.version is None
+        else f" That was with the documents of {card.version}: others came or went since."
+    )
+    if card.basis == "labels":
+        return f"Quality is measured on {card.queries:,} judged queries.{earlier}"
     return (
         f"Nobody has judged queries for this corpus. Quality is agreement with the teacher on "
-        f"{findings.card.queries:,} held-out texts: its ten best documents count as relevant."
+        f"{card.queries:,} held-out texts: its ten best documents count as relevant.{earlier}"
     )
 
 

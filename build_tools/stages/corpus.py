@@ -17,6 +17,7 @@ from build_tools.corpus.document import Passage
 from build_tools.corpus.reader import SkipLog
 from build_tools.progress import Progress
 from build_tools.recipe import Recipe
+from build_tools.recipe_training import TeacherSpec
 from build_tools.reduction import MATRIX, Reduction
 from build_tools.teacher import Teacher
 from build_tools.towers import Tower, encode_resumably
@@ -109,20 +110,26 @@ def encode_corpus(
 
 
 def reduce_vectors(
-    recipe: Recipe,
+    spec: TeacherSpec,
     tower: Tower,
     vectors: NDArray[np.float32],
     key: str,
     workspace: Workspace,
     progress: Progress,
+    *,
+    fitted: Reduction | None = None,
 ) -> tuple[Teacher, DocumentVectors]:
-    """The teacher and the document vectors in the dimensions that the recipe keeps."""
-    spec = recipe.teacher
+    """The teacher and the document vectors in the dimensions that the recipe keeps.
+
+    Args:
+        fitted: the map to them; by default it is fitted on the vectors.
+    """
     if spec.ndim is None:
         return Teacher(tower), DocumentVectors(vectors, vectors, key)
-    stage = workspace.stage("reduced", __version__, key, spec.ndim, spec.reduction)
+    given = () if fitted is None else (fitted.digest,)
+    stage = workspace.stage("reduced", __version__, key, spec.ndim, spec.reduction, *given)
     if not (stage.directory / MATRIX).exists():
-        reduction.fit(vectors, spec.ndim, method=spec.reduction).save(stage.directory)
+        (fitted or reduction.fit(vectors, spec.ndim, method=spec.reduction)).save(stage.directory)
     fitted = Reduction.load(stage.directory)
     with progress.task("reduced", total=len(vectors), unit="vectors") as advance:
         reduced = fitted.apply_all(vectors, stage.directory, advance=advance)

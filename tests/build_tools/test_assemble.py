@@ -1,32 +1,10 @@
-"""Dates, and the manifest of a draft."""
+"""The manifest of a draft."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-import pytest
-
-from build_tools import assemble, quality
-from build_tools.assemble import created
-from build_tools.errors import BuildError
-
-
-def test_created(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The given second in UTC, or now."""
-    monkeypatch.setenv("SOURCE_DATE_EPOCH", "86400")
-    assert created() == "1970-01-02T00:00:00Z"
-    monkeypatch.delenv("SOURCE_DATE_EPOCH")
-    assert created() > "2025"
-
-
-@pytest.mark.parametrize("value", ["abc", "1.5", "9" * 30])
-def test_a_wrong_date(monkeypatch: pytest.MonkeyPatch, value: str) -> None:
-    """One clear error."""
-    monkeypatch.setenv("SOURCE_DATE_EPOCH", value)
-    with pytest.raises(
-        BuildError, match=f"SOURCE_DATE_EPOCH: expected whole seconds since 1970; found '{value}'"
-    ):
-        created()
+from build_tools import assemble, quality, stamp
 
 
 def test_every_file_is_listed(bundle: Path) -> None:
@@ -58,4 +36,4 @@ def test_encoders_in_the_manifest(bundle: Path) -> None:
         assert spec.cost is not None
         assert spec.cost.bytes == sum((bundle / path).stat().st_size for path in spec.members)
         assert spec.cost.macs > 0
-    assert manifest.compatible.runtime == assemble.OLDEST_RUNTIME
+    assert manifest.compatible.runtime == stamp.OLDEST_RUNTIME

@@ -1,16 +1,15 @@
-"""The quality card: judged queries, golden queries and the table."""
+"""The quality card: judged queries and the table."""
 
 from __future__ import annotations
 
 import io
 import json
+from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 import pytest
 from rich.console import Console
 
-import edge_runtime
 from build_tools import card, evaluate, quality
 from build_tools.errors import DataError
 from build_tools.quality import QualityCard, Row
@@ -72,20 +71,6 @@ def test_rows_of_a_build(bundle: Path) -> None:
     assert measured.vocabularies == ()
 
 
-def test_golden_queries(bundle: Path) -> None:
-    """What is written is what the bundle answers."""
-    lines = [json.loads(line) for line in (bundle / card.GOLDEN).read_text("utf-8").splitlines()]
-    assert len(lines) == 4
-    for encoder in ("layers2", "static"):
-        with edge_runtime.open(bundle, encoder=encoder) as retriever:
-            for line in lines:
-                assert line["tokens"].keys() == {"layers2", "static"}
-                assert line["tokens"][encoder] == retriever.tokenize(line["query"])
-                vector = retriever.encode([line["query"]])[0]
-                assert np.array(line["vector"][encoder]) == pytest.approx(vector, abs=1e-6)
-                assert len(line["passages"][encoder]) == card.GOLDEN_PASSAGES
-
-
 SYSTEMS = ("BM25", "teacher, exact float32", "layers3, exact float32", "layers3, int8, index")
 MEASURED = QualityCard(
     "teacher",
@@ -107,6 +92,13 @@ def test_the_table_fits_a_terminal() -> None:
         assert line.split()[-6:] == ["0.123", "0.200", "0.300", "0.400", "0.988", "123.5"]
     assert max(map(len, lines)) <= 80
     assert "…" not in shown.getvalue()
+
+
+def test_figures_of_an_earlier_version() -> None:
+    """The table says whose documents they are of."""
+    shown = io.StringIO()
+    Console(file=shown, width=80).print(quality.table(replace(MEASURED, version="1.0.0")))
+    assert "with the documents of 1.0.0: others came or went since" in shown.getvalue().splitlines()[1]
 
 
 def test_figures_that_were_not_measured_stay_empty() -> None:

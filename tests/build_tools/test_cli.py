@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import argparse
 import json
+import re
 import resource
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from build_tools import cli
 from edge_runtime.bundle import Bundle
+from tests.build_tools.updates import NEW
 
 ROOT = Path(__file__).parents[2]
 
@@ -49,7 +51,7 @@ def judged(tmp_path: Path) -> Path:
 def test_every_command_and_option_has_help() -> None:
     """Nobody has to read the source."""
     names = dict(parsers())
-    assert names.keys() == {"build", "distill", "evaluate", "report", "train-reranker", "pack"}
+    assert names.keys() == {"build", "distill", "update", "evaluate", "report", "train-reranker", "pack"}
     for name, parser in names.items():
         for action in parser._actions:
             assert action.help, f"{name} {action.dest}"
@@ -59,7 +61,10 @@ def test_every_command_and_option_has_help() -> None:
     "arguments",
     [
         ["--help"],
-        *([name, "-h"] for name in ("build", "distill", "evaluate", "report", "train-reranker", "pack")),
+        *(
+            [name, "-h"]
+            for name in ("build", "distill", "update", "evaluate", "report", "train-reranker", "pack")
+        ),
     ],
 )
 def test_help(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
@@ -115,6 +120,19 @@ def test_build_of_a_finished_bundle(
     assert "layers2: int8 against PyTorch, cosine mean " in out
     assert "…" not in out
     assert out.splitlines()[-1].startswith(f"up to date: {built_home / 'bundle'}  (tiny-1.0.0.edge, ")
+
+
+def test_an_update(home: Path, given: Callable[..., Path], capsys: pytest.CaptureFixture[str]) -> None:
+    """Says whose documents the figures are of, and where the new version is; a wrong key is one line."""
+    arguments = ["update", str(home / "bundle"), "--add", str(given(NEW)), "--remove", "bread-0", "bread-1"]
+    assert cli.main(arguments) == 0
+    out = capsys.readouterr().out
+    assert "with the documents of 1.0.0: others came or went since" in out
+    assert re.search(r"^index: recall@10 .* with the documents of 1\.0\.0$", out, re.MULTILINE)
+    assert out.splitlines()[-1].startswith(f"built: {home / 'bundle'}  (tiny-1.0.1.edge, ")
+    assert cli.main(["update", str(home / "bundle"), "--remove", "bread-0"]) == 1
+    [line] = capsys.readouterr().err.splitlines()
+    assert line == f"edge-build: --remove: no document of {home / 'bundle'} has the key 'bread-0'"
 
 
 @pytest.mark.parametrize(

@@ -58,6 +58,14 @@ def test_an_interrupted_write_is_begun_again(tmp_path: Path) -> None:
     assert list(documents.read(tmp_path)) == PASSAGES
 
 
+def test_a_sample(tmp_path: Path) -> None:
+    """Evenly spread, with its rows; all where there are no more."""
+    many = [Passage(f"d{number}", 0, "", f"text {number}", {}) for number in range(10)]
+    documents.write(many, tmp_path)
+    assert documents.sample(tmp_path, 4) == {row: many[row] for row in (0, 2, 5, 7)}
+    assert documents.sample(tmp_path, 99) == dict(enumerate(many))
+
+
 def test_no_passages(tmp_path: Path) -> None:
     """An empty file; the reader refuses empty corpora before."""
     assert documents.write([], tmp_path) == documents.Written(0, 0)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 
 import pytest
@@ -13,20 +12,9 @@ from build_tools.errors import BuildError, GateError, RecipeError
 from build_tools.progress import Progress
 from build_tools.redistil import redistil
 from edge_runtime import manifest as manifests
+from tests.build_tools.updates import digests
 
 KEPT = ("dense.usearch", "documents.sqlite", "documents.npy")
-
-
-@pytest.fixture
-def home(built_home: Path, tmp_path: Path) -> Path:
-    """A copy of the tiny bundle's build folder without its finished stages, as on another machine."""
-    return Path(
-        shutil.copytree(built_home, tmp_path / "home", ignore=shutil.ignore_patterns("stages", "lock"))
-    )
-
-
-def digests(bundle: Path) -> dict[str, str]:
-    return {entry.path: entry.sha256 for entry in manifests.read(bundle / "manifest.yaml").files}
 
 
 def test_another_rung(home: Path) -> None:

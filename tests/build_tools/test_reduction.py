@@ -147,7 +147,7 @@ def test_a_damaged_file(tmp_path: Path, content: bytes | None) -> None:
     """One error of ours, with the way out."""
     if content is not None:
         (tmp_path / MATRIX).write_bytes(content)
-    with pytest.raises(BuildError, match=r"reduction\.npy: cannot be read .*delete its folder"):
+    with pytest.raises(BuildError, match=r"reduction\.npy: cannot be read .*delete it and build again"):
         Reduction.load(tmp_path)
 
 

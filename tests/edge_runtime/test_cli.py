@@ -146,6 +146,17 @@ def test_info_tells_the_rungs_and_which_one_opens(
     assert found["encoders"][0]["cost"] == {"bytes": 12_345_678, "macs": 6144}
 
 
+def test_info_tells_whose_documents_a_quality_is_of(
+    bundle_copy: Path, add_static: Callable[..., EncoderSpec], home: Path, capsys: Output
+) -> None:
+    """An update keeps the figure and names the version that it is of."""
+    quality = EncoderQuality(ndcg_10=0.5, retention=None, basis="teacher", version="1.0.0")
+    add_static(bundle_copy, first=True, quality=quality)
+    run("info", str(bundle_copy))
+    told = "nDCG@10 0.5000 (agreement with the teacher, with the documents of 1.0.0)"
+    assert told in capsys.readouterr().out
+
+
 def test_calibrate_chooses_and_remembers(ladder: Path, home: Path, capsys: Output) -> None:
     """A table and the choice; `info` then tells of it."""
     run("calibrate", str(ladder), "-n", "3", "--budget-ms", "60000")

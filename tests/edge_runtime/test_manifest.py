@@ -160,6 +160,10 @@ BROKEN: list[tuple[Change, str]] = [
     (put("encoders.0", "quality", QUALITY | {"ndcg_10": 1.5}), "encoders.0.quality.ndcg_10: expected 0 to 1"),
     (put("encoders.0", "quality", QUALITY | {"retention": -0.1}), "encoders.0.quality.retention: expected 0"),
     (put("encoders.0", "quality", QUALITY | {"basis": "hope"}), "encoders.0.quality.basis: expected one of"),
+    (
+        put("encoders.0", "quality", QUALITY | {"version": "1.0"}),
+        "quality.version: expected three",
+    ),
     (put("encoders.0", "cost", {"bytes": -1, "macs": 1}), "encoders.0.cost.bytes: expected 0 or more"),
     (put("encoders.0", "cost", {"bytes": 1, "macs": 1.5}), "encoders.0.cost.macs: expected a whole number"),
     (put("encoders.0", "ndim", 0), "encoders.0.ndim: expected more than 0"),
@@ -376,6 +380,15 @@ def test_an_onnx_encoder_may_be_two_files() -> None:
     value["encoders"][0] |= {"kind": "static", "layers": 0}
     with pytest.raises(ManifestError, match=r"encoders.0.weights: only for onnx, and this is static"):
         parse(value)
+
+
+def test_a_quality_may_be_of_an_earlier_version() -> None:
+    """That is written where it is so, and nowhere else."""
+    value = plain()
+    value["encoders"][0]["quality"] = QUALITY | {"version": "1.0.0"}
+    found = parse(value)
+    assert found.encoders[0].quality == EncoderQuality(0.64, 0.98, "labels", version="1.0.0")
+    assert manifests.parse(manifests.dump(found)) == found
 
 
 @pytest.mark.parametrize("retention", [None, 0.0, 0.98, 1.02])

@@ -145,6 +145,12 @@ def test_without_labels(findings: Findings) -> None:
     assert "judged queries." not in shown
 
 
+def test_after_an_update(findings: Findings) -> None:
+    """The page says whose documents its figures of quality are of, in the summary and at the card."""
+    shown = "".join(bare(replace(findings, card=replace(findings.card, version="1.0.0"))).texts)
+    assert shown.count("That was with the documents of 1.0.0: others came or went since.") == 2
+
+
 def test_a_bundle_alone(findings: Findings) -> None:
     """Every section stays, and says what it lacks."""
     rungs = tuple(

@@ -39,7 +39,7 @@ class Ready:
 
     def vectors(self, recipe: Recipe) -> tuple[Teacher, DocumentVectors]:
         full, key = encode_corpus(recipe, self.tower, self.corpus, self.workspace, Progress())
-        return reduce_vectors(recipe, self.tower, full, key, self.workspace, Progress())
+        return reduce_vectors(recipe.teacher, self.tower, full, key, self.workspace, Progress())
 
     def lessons(self, recipe: Recipe) -> Lessons:
         drawn = draw_queries(recipe, self.corpus, self.workspace, Progress())
