@@ -46,7 +46,7 @@ def rebuild(recipe: Recipe, lines: Sequence[Line], place: Path) -> Rebuilt:
     recipe = replace(recipe, corpus=replace(recipe.corpus, path=str(path)))
     tower, workspace = Tower.load(recipe.teacher), Workspace(place)
     corpus = read_corpus(recipe, tower, workspace, Progress())
-    vectors, _ = encode_corpus(tower, corpus, workspace, Progress())
+    vectors, _ = encode_corpus(recipe, tower, corpus, workspace, Progress())
     return Rebuilt(corpus.stage.directory, tuple(corpus.contents()), np.array(vectors))
 
 
