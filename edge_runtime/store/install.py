@@ -75,7 +75,7 @@ class Outcome:
 
 
 def install(
-    source: str | os.PathLike[str],
+    source: str | os.PathLike[str] | Incoming,
     *,
     self_test: SelfTest | None,
     allow_downgrade: bool = False,
@@ -87,7 +87,7 @@ def install(
     """Installs a bundle under its own name, and makes it current once it has proven itself.
 
     Args:
-        source: a transport file, ``-`` for standard input, or a bundle directory.
+        source: a transport file, ``-`` for standard input, a bundle directory, or what was opened already.
         self_test: None for none, where the device that it is for is another.
         allow_downgrade: to a lower version than the current one.
         dry_run: reads and checks all of it and changes nothing.
