@@ -46,6 +46,7 @@ exit 127
 _HERE = "import sys; from edge_runtime.cli import main; sys.exit(main())"
 _LAST_WORDS = 2000
 _MESSAGES = 100
+_ENDING_SECONDS = 10.0
 
 
 class Connection:
@@ -63,6 +64,7 @@ class Connection:
             FlashError: there is no such program.
         """
         self.sent, self.answered = 0, False
+        self._over = False
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115 (closed with the connection)
         try:
             self._process = subprocess.Popen(
@@ -83,15 +85,14 @@ class Connection:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.end()
-        with suppress(OSError):  # of what was never taken
-            assert self._process.stdin is not None
-            self._process.stdin.close()
+        self._close_input()
         assert self._process.stdout is not None
         self._process.stdout.close()
         self._errors.close()
 
     def end(self) -> None:
         """Ends it if it still runs; the device keeps what it has. May be called from another thread."""
+        self._over = True  # a program that it has started may still hold the line
         self._process.kill()
         self._process.wait()
 
@@ -102,6 +103,8 @@ class Connection:
     def write(self, data: bytes) -> None:
         """Bytes behind a message. Raises as `send` does."""
         assert self._process.stdin is not None
+        if self._over:
+            raise LineError("interrupted")
         try:
             self._process.stdin.write(data)
             self._process.stdin.flush()
@@ -117,6 +120,10 @@ class Connection:
             LineError: the line broke.
         """
         line = self._line()
+        if len(line) >= MAX_LINE:
+            raise FlashError(
+                f"not the answer of edge-runtime: more than {MAX_LINE} bytes without a line's end"
+            )
         if not line.endswith(b"\n"):
             self._ended()
         try:
@@ -147,7 +154,11 @@ class Connection:
         self._ended()
 
     def _ended(self) -> NoReturn:
-        status = self._process.wait()
+        self._close_input()
+        try:
+            status = self._process.wait(timeout=_ENDING_SECONDS)
+        except subprocess.TimeoutExpired:
+            raise FlashError("edge-runtime there says no more and does not end") from None
         said = self._said()
         if status == NOT_FOUND:
             raise FlashError("edge-runtime is not installed there; --bootstrap brings it")
@@ -158,6 +169,11 @@ class Connection:
         if status == SSH_FAILED or status < 0:
             raise LineError(f"the line broke, or never stood{said}")
         raise FlashError(f"edge-runtime there ended without an answer (status {status}){said}")
+
+    def _close_input(self) -> None:
+        assert self._process.stdin is not None
+        with suppress(OSError):  # of what was never taken
+            self._process.stdin.close()
 
     def _said(self) -> str:
         """The last line of what ssh or the device complained about."""

@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Literal, TypeVar
 
 from edge_runtime import schema
 from edge_runtime.manifest import SHA256_PATTERN
@@ -91,7 +91,7 @@ class Done:
         bundle: the directory's name; `previous` is that of the bundle before, None for the first.
     """
 
-    done: str
+    done: Literal["installed", "nothing"]
     bundle: str
     previous: str | None = None
 

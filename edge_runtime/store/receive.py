@@ -10,7 +10,7 @@ import os
 import select
 from collections.abc import Iterator
 from contextlib import suppress
-from typing import NoReturn
+from typing import Literal, NoReturn
 
 from edge_runtime import manifest as manifests
 from edge_runtime.archive import MAX_SIGNATURE_BYTES
@@ -122,7 +122,8 @@ def receive(
         problem = f"{where}: {error.strerror}; nothing is installed, and what came is kept"
         _tell(line, problem)
         raise StoreError(problem) from None
-    line.send(Done(outcome.done, outcome.bundle, outcome.previous))
+    done: Literal["installed", "nothing"] = "nothing" if outcome.done == "nothing" else "installed"
+    line.send(Done(done, outcome.bundle, outcome.previous))
     return outcome
 
 
