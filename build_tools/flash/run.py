@@ -121,6 +121,8 @@ class _Worker:
             state, detail = self._bring()
         except Error as error:
             state, detail = "failed", str(error)
+        except OSError as error:  # the bundle cannot be read any more, or there is no room for a copy
+            state, detail = "failed", f"{error.filename or 'here'}: {error.strerror}"
         if self._stopped.is_set() and state == "failed":
             state, detail = "interrupted", "it has what it had; what was sent is kept for the next time"
         return Result(self._target.label, state, detail, self._sent, time.monotonic() - begun)
