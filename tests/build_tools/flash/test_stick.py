@@ -44,13 +44,12 @@ def test_a_stick_that_is_full(version: Version, tmp_path: Path, monkeypatch: pyt
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("build_tools.workspace.os.fsync", full)
-    with (
-        source.opened(version("1.0.0")) as opened,
-        pytest.raises(FlashError, match="No space left on device"),
-    ):
-        stick.write(opened, tmp_path, progress=lambda done, total: None)
-    assert [path.read_text() for path in tmp_path.iterdir()] == ["older"]
+    with source.opened(packed) as opened:
+        monkeypatch.setattr("build_tools.workspace.os.fsync", full)
+        with pytest.raises(FlashError, match="No space left on device"):
+            stick.write(opened, folder, progress=lambda done, total: None)
+        monkeypatch.undo()
+    assert [path.read_text() for path in folder.iterdir()] == ["older"]
 
 
 def test_a_stick_that_lies(version: Version, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
