@@ -161,11 +161,9 @@ class Connection:
             raise FlashError("edge-runtime there says no more and does not end") from None
         said = self._said()
         if status == NOT_FOUND:
-            raise FlashError("edge-runtime is not installed there; --bootstrap brings it")
+            raise FlashError("edge-runtime is not installed there; docs/flashing.md says how")
         if status == USAGE:
-            raise FlashError(
-                f"edge-runtime there is too old to be flashed; --bootstrap brings this one{said}"
-            )
+            raise FlashError(f"edge-runtime there is too old to be flashed; install this version{said}")
         if status == SSH_FAILED or status < 0:
             raise LineError(f"the line broke, or never stood{said}")
         raise FlashError(f"edge-runtime there ended without an answer (status {status}){said}")

@@ -49,7 +49,7 @@ def judged(tmp_path: Path) -> Path:
 def test_every_command_and_option_has_help() -> None:
     """Nobody has to read the source."""
     names = dict(parsers())
-    assert names.keys() == {"build", "distill", "evaluate", "report", "train-reranker", "pack"}
+    assert names.keys() == {"build", "distill", "evaluate", "report", "train-reranker", "pack", "flash"}
     for name, parser in names.items():
         for action in parser._actions:
             assert action.help, f"{name} {action.dest}"
@@ -59,7 +59,10 @@ def test_every_command_and_option_has_help() -> None:
     "arguments",
     [
         ["--help"],
-        *([name, "-h"] for name in ("build", "distill", "evaluate", "report", "train-reranker", "pack")),
+        *(
+            [name, "-h"]
+            for name in ("build", "distill", "evaluate", "report", "train-reranker", "pack", "flash")
+        ),
     ],
 )
 def test_help(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
