@@ -7,6 +7,7 @@
     stick.py       a stick, on which a device looks for a file to install
     run.py         all targets at once, each on its own
     summary.py     what came of it
+    bootstrap.py   the runtime itself, for a device that has none; wheelhouse.py fetches it
 
 The network is ssh's business: its configuration, keys and known hosts hold, and nothing here knows a
 password.

@@ -6,6 +6,7 @@ import argparse
 import dataclasses
 import json
 import sys
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -42,6 +43,11 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
         metavar="N",
         help="go on that often by itself where a line broke (default: %(default)s)",
     )
+    parser.add_argument(
+        "--bootstrap",
+        action="store_true",
+        help="first bring the runtime itself to devices that ssh reaches; they need Python and no network",
+    )
     parser.add_argument("--json", action="store_true", help="print JSON")
     parser.set_defaults(run=_flash)
 
@@ -50,7 +56,9 @@ def _flash(options: argparse.Namespace) -> None:
     from rich.console import Console
 
     from build_tools.flash import source, summary, targets
+    from build_tools.flash.bootstrap import Bootstrap
     from build_tools.flash.run import Conditions, flash
+    from build_tools.flash.wheelhouse import engines
 
     given = [targets.parse(text) for text in _once(options.to)]
     conditions = Conditions(
@@ -59,8 +67,13 @@ def _flash(options: argparse.Namespace) -> None:
         tries=options.tries,
         retries=options.retries,
     )
-    with source.opened(options.bundle) as bundle, summary.bars(Console(stderr=True)) as progress:
-        results = flash(bundle, given, conditions, progress=progress)
+    with (
+        source.opened(options.bundle) as bundle,
+        tempfile.TemporaryDirectory(prefix="edge-flash-") as wheels,
+        summary.bars(Console(stderr=True)) as progress,
+    ):
+        runtime = Bootstrap(engines(bundle.manifest), Path(wheels)) if options.bootstrap else None
+        results = flash(bundle, given, conditions, progress=progress, bootstrap=runtime)
     if options.json:
         print(json.dumps([dataclasses.asdict(each) for each in results], indent=2))
     else:

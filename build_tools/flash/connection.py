@@ -161,9 +161,11 @@ class Connection:
             raise FlashError("edge-runtime there says no more and does not end") from None
         said = self._said()
         if status == NOT_FOUND:
-            raise FlashError("edge-runtime is not installed there; docs/flashing.md says how")
+            raise FlashError("edge-runtime is not installed there; --bootstrap brings it")
         if status == USAGE:
-            raise FlashError(f"edge-runtime there is too old to be flashed; install this version{said}")
+            raise FlashError(
+                f"edge-runtime there is too old to be flashed; --bootstrap brings this one{said}"
+            )
         if status == SSH_FAILED or status < 0:
             raise LineError(f"the line broke, or never stood{said}")
         raise FlashError(f"edge-runtime there ended without an answer (status {status}){said}")

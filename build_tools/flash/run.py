@@ -15,6 +15,7 @@ from typing import Literal
 
 from build_tools.errors import LineError
 from build_tools.flash import connection, stick
+from build_tools.flash.bootstrap import Bootstrap
 from build_tools.flash.connection import Connection
 from build_tools.flash.source import Source
 from build_tools.flash.targets import SshTarget, StickTarget, StoreTarget, Target
@@ -72,6 +73,7 @@ def flash(
     conditions: Conditions,
     *,
     progress: Callable[[str], Progress],
+    bootstrap: Bootstrap | None = None,
     pause_seconds: float = PAUSE_SECONDS,
 ) -> Sequence[Result]:
     """Brings a bundle to all targets and says what came of each, in their order.
@@ -80,10 +82,12 @@ def flash(
 
     Args:
         progress: gives for a target's label what is told of its steps, from a thread of its own.
+        bootstrap: brings the runtime itself to devices that ssh reaches, before the bundle.
         pause_seconds: before a line that broke is tried again.
     """
+    unattended = len(targets) > 1
     workers = [
-        _Worker(source, target, conditions, progress(target.label), len(targets) > 1, pause_seconds)
+        _Worker(source, target, conditions, progress(target.label), unattended, bootstrap, pause_seconds)
         for target in targets
     ]
     with ThreadPoolExecutor(max_workers=min(len(workers), conditions.jobs)) as pool:
@@ -106,10 +110,12 @@ class _Worker:
         conditions: Conditions,
         progress: Progress,
         unattended: bool,
+        bootstrap: Bootstrap | None,
         pause_seconds: float,
     ) -> None:
         self._source, self._target, self._conditions = source, target, conditions
         self._progress, self._unattended, self._pause = progress, unattended, pause_seconds
+        self._bootstrap = bootstrap
         self._stopped = threading.Event()
         self._guard = threading.Lock()
         self._connection: Connection | None = None
@@ -137,6 +143,9 @@ class _Worker:
     def _bring(self) -> tuple[State, str]:
         if isinstance(self._target, StickTarget):
             return self._copy(self._target)
+        if self._bootstrap and isinstance(self._target, SshTarget):
+            self._progress("bootstrap", 0, 0)
+            self._sent += self._bootstrap.bring(self._target, unattended=self._unattended)
         attempts = self._conditions.retries if isinstance(self._target, SshTarget) else 0
         for _ in range(attempts):
             try:

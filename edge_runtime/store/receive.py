@@ -170,7 +170,7 @@ def _offered(line: Line) -> Listed:
         problem = (
             f"speaks version {offer.protocol} of this protocol, and edge-runtime {__version__} {PROTOCOL}"
         )
-        raise StoreError(f"edge-build flash {problem}; bring both to one version")
+        raise StoreError(f"edge-build flash {problem}; edge-build flash --bootstrap brings its own")
     sizes = (offer.manifest, manifests.MAX_BYTES), (offer.signature or 0, MAX_SIGNATURE_BYTES)
     for size, most in sizes:
         if not 0 <= size <= most:

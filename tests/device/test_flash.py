@@ -51,8 +51,8 @@ def flash(
     ssh.chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
 
-    def run(bundle: Path, *options: str, status: int = 0) -> dict[str, object]:
-        arguments = ["flash", str(bundle), "--to", "ssh://root@127.0.0.1", "--json", *options]
+    def run(bundle: Path, *options: str, store: str = "", status: int = 0) -> dict[str, object]:
+        arguments = ["flash", str(bundle), "--to", f"ssh://root@127.0.0.1{store}", "--json", *options]
         assert cli.main(arguments) == status, capsys.readouterr().err
         (result,) = json.loads(capsys.readouterr().out)
         return dict(result)
@@ -106,3 +106,16 @@ def test_a_line_that_breaks(device: Runtime, flash: Flash, two_engines: Path, tm
     assert rest["state"] == "installed"
     assert int(str(rest["sent"])) < 29_500_000
     assert device.report("status")[0]["current"].startswith("1.2.0-")
+
+
+def test_bootstrap(device: Runtime, flash: Flash, two_engines: Path) -> None:
+    """A store without a runtime, on a board without a network: it gets one from here, with both engines."""
+    assert flash(two_engines, "--bootstrap", store="/data/edge")["state"] == "installed"
+    program = "/data/edge/runtime/current/bin/edge-runtime"
+    found = device.machine.run(
+        "env", "EDGE_RUNTIME_HOME=/data/edge", program, "search", "tiny", "yeast", "--json"
+    )
+    assert json.loads(found.stdout)["hits"][0]["key"].startswith("bread")
+    again = flash(two_engines, "--bootstrap", store="/data/edge")
+    assert again["state"] == "nothing"
+    assert int(str(again["sent"])) < 100_000

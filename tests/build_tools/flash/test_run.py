@@ -139,8 +139,8 @@ def test_several(devices: Devices, version: Version, tmp_path: Path) -> None:
     assert [each.target for each in results[:5]] == to
     states = [each.state for each in results]
     assert states == ["installed", "failed", "failed", "failed", "installed", "copied"]
-    assert "too old to be flashed; install this version: invalid choice" in results[1].detail
-    assert results[2].detail == "edge-runtime is not installed there; docs/flashing.md says how"
+    assert "too old to be flashed; --bootstrap brings this one: invalid choice" in results[1].detail
+    assert results[2].detail == "edge-runtime is not installed there; --bootstrap brings it"
     assert good.in_use() == "1.0.0"
     alive = "-T -o ServerAliveInterval=15 -o ServerAliveCountMax=4"
     assert good.calls() == [f"{alive} -o BatchMode=yes -p 2222 -- pi@good"]
