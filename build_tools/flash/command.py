@@ -61,6 +61,8 @@ def _flash(options: argparse.Namespace) -> None:
     from build_tools.flash.wheelhouse import engines
 
     given = [targets.parse(text) for text in _once(options.to)]
+    if options.bootstrap and not any(isinstance(each, targets.SshTarget) for each in given):
+        raise FlashError("--bootstrap: expected a device that ssh reaches (ssh://…) in --to; found none")
     conditions = Conditions(
         allow_downgrade=options.allow_downgrade,
         self_test=not options.no_self_test,
