@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from build_tools.command_options import add_overrides, add_recipe, add_train_reranker, add_update
+from build_tools.flash import command as flash_command
 from edge_runtime import __version__, schema
 from edge_runtime.errors import Error
 
@@ -94,6 +95,7 @@ def _parser() -> argparse.ArgumentParser:
     pack.add_argument("bundle", type=Path, metavar="BUNDLE", help="a bundle's directory")
     pack.add_argument("file", type=Path, metavar="FILE", help="the .edge file to write")
     pack.set_defaults(run=_pack)
+    flash_command.add(commands)
     return parser
 
 

@@ -6,7 +6,9 @@ edge_runtime.Error
 ├── CorpusError     a document cannot be read
 ├── ModelError      a model is missing, not the official one, or of an unsupported shape
 ├── DataError       queries or relevance judgements do not fit the bundle
-└── GateError       a measured figure fell short of the recipe's gates
+├── GateError       a measured figure fell short of the recipe's gates
+└── FlashError      a bundle, or the runtime, could not be brought to a device
+    └── LineError     the line to it broke; what has arrived stays there
 """
 
 from __future__ import annotations
@@ -36,3 +38,11 @@ class DataError(BuildError):
 
 class GateError(BuildError):
     """A measured figure fell short of the recipe's gates."""
+
+
+class FlashError(BuildError):
+    """A bundle, or the runtime itself, could not be brought to a device; it has what it had."""
+
+
+class LineError(FlashError):
+    """The line to a device broke. What has arrived stays there, and the next attempt goes on behind it."""

@@ -22,11 +22,21 @@ def write(path: Path, pieces: Iterable[bytes]) -> None:
         OSError: it exists, or cannot be written. What `pieces` raises comes through.
     """
     with _opened(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW) as descriptor:
-        for piece in pieces:
-            view = memoryview(piece)
-            while view:
-                view = view[os.write(descriptor, view) :]
+        _write_all(descriptor, pieces)
         os.fsync(descriptor)
+
+
+def append(path: Path, pieces: Iterable[bytes]) -> None:
+    """These bytes behind the end of a file, which may be new; flushed as far as they came.
+
+    Raises:
+        OSError: it cannot be written. What `pieces` raises comes through.
+    """
+    with _opened(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW) as descriptor:
+        try:
+            _write_all(descriptor, pieces)
+        finally:
+            os.fsync(descriptor)
 
 
 def sync_directory(path: Path) -> None:
@@ -113,6 +123,13 @@ def free_bytes(path: Path) -> int:
         path = path.parent
     space = os.statvfs(path)
     return space.f_bavail * space.f_frsize
+
+
+def _write_all(descriptor: int, pieces: Iterable[bytes]) -> None:
+    for piece in pieces:
+        view = memoryview(piece)
+        while view:
+            view = view[os.write(descriptor, view) :]
 
 
 @contextmanager

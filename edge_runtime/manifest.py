@@ -31,7 +31,7 @@ SIGNATURE = "manifest.yaml.minisig"
 MAX_BYTES = 1 << 20
 
 _CREATED = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z")
-_SHA256 = re.compile(r"[0-9a-f]{64}")
+SHA256_PATTERN = re.compile(r"[0-9a-f]{64}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +45,7 @@ class FileEntry:
     def __post_init__(self) -> None:
         check_member_path(self.path)
         require(self.size >= 0, "size", f"expected 0 or more; found {self.size}")
-        require_match(_SHA256, self.sha256, "sha256", "64 lower-case hexadecimal digits")
+        require_match(SHA256_PATTERN, self.sha256, "sha256", "64 lower-case hexadecimal digits")
 
 
 @dataclass(frozen=True, slots=True)

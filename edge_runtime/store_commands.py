@@ -1,4 +1,4 @@
-"""The commands that change or show what is installed: install, repair, status, rollback, mark-good, prune."""
+"""The commands about what is installed: install, receive, repair, status, rollback, mark-good, prune."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from edge_runtime.bench import options as bench_options
+from edge_runtime.errors import StoreError
 from edge_runtime.terminal import Percentage, printable, to_json
 
 if TYPE_CHECKING:
@@ -22,6 +23,7 @@ def add(commands: Any) -> None:
     """Adds them to the command line."""
     _add_install(commands)
     _add_repair(commands)
+    _add_receive(commands)
     _add_status(commands)
     _add_rollback(commands)
     _add_mark_good(commands)
@@ -32,8 +34,21 @@ def _add_install(commands: Any) -> None:
     summary = "install a bundle: the old one answers until the new one is proven on this device"
     parser = commands.add_parser("install", help=summary)
     parser.add_argument("source", metavar="FILE", help="a .edge file, - for standard input, or a directory")
-    parser.add_argument("--allow-downgrade", action="store_true", help="even if a newer version is installed")
     parser.add_argument("--dry-run", action="store_true", help="check all of it and change nothing")
+    _add_conditions(parser)
+    bench_options.add_json(parser)
+    parser.set_defaults(run=_install)
+
+
+def _add_receive(commands: Any) -> None:
+    summary = "what edge-build flash talks to: installs a bundle of which only missing files are sent"
+    parser = commands.add_parser("receive", help=summary)
+    _add_conditions(parser)
+    parser.set_defaults(run=_receive)
+
+
+def _add_conditions(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--allow-downgrade", action="store_true", help="even if a newer version is installed")
     parser.add_argument(
         "--no-self-test",
         action="store_true",
@@ -46,8 +61,6 @@ def _add_install(commands: Any) -> None:
         metavar="N",
         help="roll back by itself when it was opened N times without mark-good (default: never)",
     )
-    bench_options.add_json(parser)
-    parser.set_defaults(run=_install)
 
 
 def _add_repair(commands: Any) -> None:
@@ -131,6 +144,20 @@ def _repair(options: argparse.Namespace) -> None:
         print(printable(f"{name}: replaced"))
     print(
         f"{what}: {repaired.written / 1e6:.1f} MB written" if repaired.files else f"{what} is as it was built"
+    )
+
+
+def _receive(options: argparse.Namespace) -> None:
+    from edge_runtime import self_test
+    from edge_runtime.store.receive import Line, receive
+
+    if sys.stdin.isatty():
+        raise StoreError("edge-build flash, on a desktop, runs this; to install a file: edge-runtime install")
+    receive(
+        Line(sys.stdin.fileno(), sys.stdout.fileno()),
+        self_test=None if options.no_self_test else self_test.replay,
+        allow_downgrade=options.allow_downgrade,
+        tries=options.tries,
     )
 
 

@@ -187,7 +187,8 @@ class Machine:
         if packing.returncode or done.returncode:
             raise EmulatorError(f"copying {source} to the machine failed{tools.tail(done.stderr)}")
 
-    def _ssh(self) -> list[str]:
+    def ssh_options(self) -> list[str]:
+        """With which the system's ssh reaches it, as root@127.0.0.1."""
         options = {
             "BatchMode": "yes",
             "HostKeyAlias": HOST,
@@ -197,8 +198,10 @@ class Machine:
             "UserKnownHostsFile": str(self._image.known_hosts),
         }
         given = [word for name, value in options.items() for word in ("-o", f"{name}={value}")]
-        key = str(self._image.key)
-        return ["ssh", "-F", "none", "-i", key, "-p", str(self.port), *given, "root@127.0.0.1"]
+        return ["-F", "none", "-i", str(self._image.key), "-p", str(self.port), *given]
+
+    def _ssh(self) -> list[str]:
+        return ["ssh", *self.ssh_options(), "root@127.0.0.1"]
 
     def _boot_arguments(self) -> list[str]:
         given = ["-kernel", str(self._image.kernel), "-initrd", str(self._image.initramfs)]

@@ -3,6 +3,7 @@
     ROOT/                               see `home`
       lock                              flock; one writer
       staging/                          what is not finished; emptied by the next writer
+      incoming/                         files that came over a line for a bundle to come; see `arrivals`
       bundles/NAME/VERSION-DIGEST12/    a bundle, never changed; 12 digits of the sha256 of its manifest.yaml
       bundles/NAME/current -> …         what `edge_runtime.open(NAME)` opens; changed by one rename
       bundles/NAME/previous -> …        what `rollback` goes back to

@@ -44,7 +44,7 @@ def _numbers(version: str) -> tuple[int, ...]:
 
 
 def _check_room(incoming: Incoming, held: Held) -> None:
-    new = [entry.size for entry in incoming.manifest.files if not held.has(entry)]
+    new = [held.lacking(entry) for entry in incoming.manifest.files]
     needed = sum(-(-size // _BLOCK) * _BLOCK for size in (*new, len(incoming.manifest_bytes)))
     free = disk.free_bytes(home.root())
     if free - RESERVE_BYTES < needed:

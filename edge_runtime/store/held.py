@@ -1,4 +1,4 @@
-"""The files that the store has already, by their bytes: an update need not write those again."""
+"""The files that the store has already, by their bytes: an update need not write, or send, those again."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from edge_runtime import bundle as bundles
 from edge_runtime import disk
 from edge_runtime.errors import BundleError
 from edge_runtime.manifest import FileEntry
-from edge_runtime.store import layout
+from edge_runtime.store import arrivals, layout
 
 Content = tuple[str, int]
 """The sha256 and the size of a file."""
@@ -23,7 +23,10 @@ class Held:
 
     @classmethod
     def look(cls) -> Held:
-        """At all installed bundles; one whose manifest cannot be read has nothing to offer."""
+        """At all installed bundles, and at what has come for the next.
+
+        A bundle whose manifest cannot be read has nothing to offer.
+        """
         paths: dict[Content, Path] = {}
         for name in layout.names():
             for bundle in layout.installed(name):
@@ -33,11 +36,15 @@ class Held:
                 except BundleError:
                     continue
                 paths |= {(entry.sha256, entry.size): directory / entry.path for entry in files}
-        return cls(paths)
+        return cls(paths | arrivals.whole())
 
     def has(self, entry: FileEntry) -> bool:
         """Whether a bundle lists these bytes. An empty file is not worth a link."""
         return entry.size > 0 and (entry.sha256, entry.size) in self._paths
+
+    def lacking(self, entry: FileEntry) -> int:
+        """How many bytes of a file are still to be written."""
+        return 0 if self.has(entry) else entry.size - arrivals.begun(entry)
 
     def sound(self, entry: FileEntry) -> Path | None:
         """A file with these bytes, read from the disk and hashed now: a damaged one must not spread."""

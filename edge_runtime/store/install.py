@@ -72,7 +72,7 @@ class Outcome:
 
 
 def install(
-    source: str | os.PathLike[str],
+    source: str | os.PathLike[str] | Incoming,
     *,
     self_test: SelfTest | None,
     allow_downgrade: bool = False,
@@ -84,7 +84,7 @@ def install(
     """Installs a bundle under its own name, and makes it current once it has proven itself.
 
     Args:
-        source: a transport file, ``-`` for standard input, or a bundle directory.
+        source: a transport file, ``-`` for standard input, a bundle directory, or what was opened already.
         self_test: None for none, where the device that it is for is another.
         allow_downgrade: to a lower version than the current one.
         dry_run: reads and checks all of it and changes nothing.
@@ -173,7 +173,7 @@ class _Install:
 
         self._brought = True
         if self._directory.is_dir():  # damaged, but perhaps in use
-            mended = mend.mend(self._directory, self._incoming, progress=told)
+            mended = mend.mend(self._directory, self._incoming, held=held, progress=told)
             self._staged = Staged(mended.written, mended.sound)
         else:
             place = layout.staging() / f"{self._name}-{self._bundle}"

@@ -27,6 +27,11 @@ def staging() -> Path:
     return home.root() / "staging"
 
 
+def incoming() -> Path:
+    """Where the files are that come over a line, one by one; see `arrivals`."""
+    return home.root() / "incoming"
+
+
 def folder(name: str) -> Path:
     """Of all the bundles called `name`.
 

@@ -16,6 +16,7 @@ from edge_runtime.store import layout
 WAIT_SECONDS = 10.0
 
 _PAUSE_SECONDS = 0.05
+_WRITABLE = "use sudo, or set EDGE_RUNTIME_HOME to a folder that can"
 
 
 @contextmanager
@@ -30,10 +31,27 @@ def writer(*, wait_seconds: float = WAIT_SECONDS) -> Iterator[None]:
         disk.make_directory(path.parent)
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o644)
     except OSError as error:
-        problem = (
-            f"cannot be written ({error.strerror}); use sudo, or set EDGE_RUNTIME_HOME to a folder that can"
-        )
-        raise StoreError(f"{path}: {problem}") from None
+        raise StoreError(f"{path}: cannot be written ({error.strerror}); {_WRITABLE}") from None
+    try:
+        _acquire(descriptor, path, time.monotonic() + wait_seconds)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+@contextmanager
+def receiver(*, wait_seconds: float) -> Iterator[None]:
+    """The right to put files into `layout.incoming`, which is made; of one process at a time.
+
+    Raises:
+        StoreError: another process has it for longer than `wait_seconds`, or the store cannot be written.
+    """
+    path = layout.incoming()
+    try:
+        disk.make_directory(path)
+        descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC | os.O_NOFOLLOW)
+    except OSError as error:
+        raise StoreError(f"{path}: cannot be written ({error.strerror}); {_WRITABLE}") from None
     try:
         _acquire(descriptor, path, time.monotonic() + wait_seconds)
         yield

@@ -15,6 +15,7 @@ from edge_runtime import bundle as bundles
 from edge_runtime import disk
 from edge_runtime.errors import StoreError
 from edge_runtime.store import content, layout, lock, sources, staging
+from edge_runtime.store.held import Held
 from edge_runtime.store.sources import Incoming
 
 Progress = Callable[[int, int], object]
@@ -66,7 +67,7 @@ def repair(
             raise StoreError(f"{incoming.source}: {what}; edge-runtime install brings it")
         try:
             staging.clean()
-            mended = mend(directory, incoming, progress=progress)
+            mended = mend(directory, incoming, held=Held.look(), progress=progress)
             content.read_back(directory, incoming)
         except OSError as error:
             where = error.filename or directory
@@ -75,8 +76,11 @@ def repair(
         return Repaired(manifest.name, manifest.version, bundle, mended.files, mended.written)
 
 
-def mend(directory: Path, incoming: Incoming, *, progress: Progress) -> Mended:
+def mend(directory: Path, incoming: Incoming, *, held: Held, progress: Progress) -> Mended:
     """Makes a directory the bundle that came. Only for whoever holds the store's lock.
+
+    Args:
+        held: where files may be that did not come.
 
     Raises:
         BundleError: the source is not as it should be.
@@ -89,14 +93,13 @@ def mend(directory: Path, incoming: Incoming, *, progress: Progress) -> Mended:
     mended, written, sound = [], 0, 0
     total = sum(entry.size for entry in incoming.manifest.files)
     for entry, pieces in incoming.files():
-        hashed = staging.hashed(pieces, entry, incoming.source)
         if bundles.problem_of(directory, entry, verify="full"):
-            _replace(directory / entry.path, hashed)
+            given = pieces if pieces is not None else staging.copied(held.sound(entry))
+            _replace(directory / entry.path, staging.hashed(given, entry, incoming.source))
             mended.append(entry.path)
             written += entry.size
         else:
-            for _ in hashed:  # a source is sound as a whole, or not used
-                pass
+            staging.take(pieces, entry, incoming.source)  # a source is sound as a whole, or not used
             sound += entry.size
         progress(written + sound, total)
     for name, data in content.small_files(incoming).items():

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from edge_runtime import disk, state
 from edge_runtime.errors import StateError, StoreError
-from edge_runtime.store import layout, lock, staging
+from edge_runtime.store import arrivals, layout, lock, staging
 
 KEEP = 2
 """The current bundle and the one before it."""
@@ -27,7 +27,8 @@ def prune(
 ) -> tuple[Pruned, ...]:
     """Keeps the newest `keep` bundles of a name, or of every name: first the current, then the previous one.
 
-    The way back of a bundle on trial is kept in any case, and what a process has open by name.
+    The way back of a bundle on trial is kept in any case, and what a process has open by name. What broken
+    lines have left of bundles that never came to be installed is removed.
 
     Raises:
         StoreError: no bundle has that name, `keep` is not 1 or more, or the store cannot be written.
@@ -40,6 +41,7 @@ def prune(
             raise StoreError(f"{name}: not installed; edge-runtime status lists what is")
         try:
             staging.clean()
+            arrivals.clear_unless_receiving()
             return tuple(_prune(each, keep) for each in names)
         except OSError as error:
             where = error.filename or layout.staging().parent

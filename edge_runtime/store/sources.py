@@ -28,8 +28,11 @@ class Incoming(Protocol):
     manifest: Manifest
     signature: bytes | None
 
-    def files(self) -> Iterator[tuple[FileEntry, Iterator[bytes]]]:
-        """Every file in the manifest's order, once, with its bytes in pieces; nobody has hashed them."""
+    def files(self) -> Iterator[tuple[FileEntry, Iterator[bytes] | None]]:
+        """Every file in the manifest's order, once, with its bytes in pieces; nobody has hashed them.
+
+        None stands for the bytes of a file that does not come along, because the store has it.
+        """
         ...
 
 
@@ -76,13 +79,33 @@ class Folder:
             raise BundleError(f"{path}: cannot be read ({error.strerror})") from None
 
 
+class Listed:
+    """A bundle as `Incoming` of which only the manifest came; the store is to have all of its files."""
+
+    def __init__(self, manifest_bytes: bytes, signature: bytes | None, source: str) -> None:
+        """Reads the manifest; `source` names it in errors.
+
+        Raises:
+            BundleError: it cannot be used (see its subclasses).
+        """
+        self.source, self.manifest_bytes, self.signature = source, manifest_bytes, signature
+        self.manifest = manifests.parse(manifest_bytes, f"{source}, {manifests.FILENAME}")
+
+    def files(self) -> Iterator[tuple[FileEntry, None]]:
+        """As `Incoming` has it."""
+        return ((entry, None) for entry in self.manifest.files)
+
+
 @contextmanager
-def opened(source: str | os.PathLike[str]) -> Iterator[Incoming]:
+def opened(source: str | os.PathLike[str] | Incoming) -> Iterator[Incoming]:
     """A transport file or a bundle directory by its path, or standard input where that is ``-``.
 
     Raises:
         BundleError: there is none, or it is not a bundle (see its subclasses).
     """
+    if not isinstance(source, (str, os.PathLike)):
+        yield source
+        return
     if source == STANDARD_INPUT:
         yield Archive(sys.stdin.buffer, "standard input")
         return

@@ -18,6 +18,8 @@ from edge_runtime.store.sources import Incoming
 Progress = Callable[[int, int], object]
 """Told of bytes done and of all bytes."""
 
+_CHUNK = 1 << 18
+
 
 @dataclass(frozen=True, slots=True)
 class Staged:
@@ -56,15 +58,14 @@ def write(incoming: Incoming, into: Path, *, held: Held, progress: Progress) -> 
     written = linked = 0
     total = sum(entry.size for entry in incoming.manifest.files)
     for entry, pieces in incoming.files():
-        sound = hashed(pieces, entry, incoming.source)
         disk.make_directory((into / entry.path).parent)
         existing = held.sound(entry)
         if existing and disk.hard_link(existing, into / entry.path):
-            for _ in sound:  # what was sent must be right all the same
-                pass
+            take(pieces, entry, incoming.source)  # what was sent must be right all the same
             linked += entry.size
         else:
-            disk.write(into / entry.path, sound)
+            given = pieces if pieces is not None else copied(existing)
+            disk.write(into / entry.path, hashed(given, entry, incoming.source))
             written += entry.size
         progress(written + linked, total)
     disk.write(into / manifests.FILENAME, [incoming.manifest_bytes])
@@ -78,8 +79,22 @@ def write(incoming: Incoming, into: Path, *, held: Held, progress: Progress) -> 
 def check(incoming: Incoming) -> None:
     """Reads and hashes every file and writes none. Raises as `write` does."""
     for entry, pieces in incoming.files():
-        for _ in hashed(pieces, entry, incoming.source):
+        take(pieces, entry, incoming.source)
+
+
+def take(pieces: Iterator[bytes] | None, entry: FileEntry, source: str) -> None:
+    """Reads and hashes what came of a file, if anything did. Raises as `write` does."""
+    if pieces is not None:
+        for _ in hashed(pieces, entry, source):
             pass
+
+
+def copied(existing: Path | None) -> Iterator[bytes]:
+    """The bytes of a file that cannot be linked; none where the store has lost it, which will not fit."""
+    if existing is not None:
+        with existing.open("rb") as file:
+            while piece := file.read(_CHUNK):
+                yield piece
 
 
 def hashed(pieces: Iterator[bytes], entry: FileEntry, source: str) -> Iterator[bytes]:

@@ -21,6 +21,9 @@ from tests.build_tools.updates import NEW
 ROOT = Path(__file__).parents[2]
 
 
+COMMANDS = ("build", "distill", "update", "evaluate", "report", "train-reranker", "pack", "flash")
+
+
 def parsers() -> Iterator[tuple[str, argparse.ArgumentParser]]:
     """The parser of each command."""
     for action in cli._parser()._actions:
@@ -51,7 +54,7 @@ def judged(tmp_path: Path) -> Path:
 def test_every_command_and_option_has_help() -> None:
     """Nobody has to read the source."""
     names = dict(parsers())
-    assert names.keys() == {"build", "distill", "update", "evaluate", "report", "train-reranker", "pack"}
+    assert names.keys() == set(COMMANDS)
     for name, parser in names.items():
         for action in parser._actions:
             assert action.help, f"{name} {action.dest}"
@@ -63,7 +66,16 @@ def test_every_command_and_option_has_help() -> None:
         ["--help"],
         *(
             [name, "-h"]
-            for name in ("build", "distill", "update", "evaluate", "report", "train-reranker", "pack")
+            for name in (
+                "build",
+                "distill",
+                "update",
+                "evaluate",
+                "report",
+                "train-reranker",
+                "pack",
+                "flash",
+            )
         ),
     ],
 )

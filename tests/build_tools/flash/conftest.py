@@ -1,0 +1,101 @@
+"""Devices that a fake ssh reaches, and versions of a small bundle to flash to them."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import pytest
+
+from edge_runtime import manifest as manifests
+from edge_runtime.bundle import Bundle, sha256
+from edge_runtime.manifest import FileEntry
+
+ROOT = Path(__file__).parents[3]
+GOLDEN = ROOT / "tests/golden/0.2.0"
+
+Version = Callable[..., Path]
+
+
+@dataclass(frozen=True)
+class Device:
+    """A computer that the fake ssh knows by name."""
+
+    name: str
+    home: Path
+
+    @property
+    def url(self) -> str:
+        """As a target."""
+        return f"ssh://{self.name}"
+
+    @property
+    def incoming(self) -> list[str]:
+        """What has arrived and is not installed."""
+        return sorted(path.name for path in (self.home / "store/incoming").iterdir())
+
+    def in_use(self) -> str | None:
+        """The version that answers, every byte of it checked."""
+        current = self.home / "store/bundles/golden/current"
+        if not current.exists():
+            return None
+        bundle = Bundle.open(current, verify="full")
+        bundle.close()
+        return bundle.manifest.version
+
+    def cut_after(self, count: int) -> None:
+        """The next line breaks behind so many bytes."""
+        (self.home / "cut").write_text(str(count))
+
+    def calls(self) -> list[str]:
+        """What ssh was called with, but for the command."""
+        return (self.home / "arguments").read_text().splitlines()
+
+
+@pytest.fixture(scope="session")
+def version(tmp_path_factory: pytest.TempPathFactory) -> Version:
+    """A bundle of 200 KB under a version, with a quality card of its own and, asked for, a larger one."""
+    made: dict[tuple[str, int], Path] = {}
+
+    def bundle(number: str, *, extra: int = 0) -> Path:
+        if (number, extra) not in made:
+            folder = Path(shutil.copytree(GOLDEN, tmp_path_factory.mktemp("version") / "bundle"))
+            manifest = manifests.read(folder / manifests.FILENAME)
+            quality = folder / manifest.quality
+            quality.write_text(f"{quality.read_text()}# {number} {'x' * extra}\n")
+            entry = FileEntry(manifest.quality, quality.stat().st_size, sha256(quality))
+            files = tuple(entry if each.path == entry.path else each for each in manifest.files)
+            changed = replace(manifest, name="golden", version=number, files=files)
+            (folder / manifests.FILENAME).write_bytes(manifests.dump(changed))
+            made[number, extra] = folder
+        return made[number, extra]
+
+    return bundle
+
+
+@pytest.fixture
+def devices(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], Device]:
+    """Makes devices that are reached by name; each has edge-runtime on its PATH."""
+    programs, hosts = tmp_path / "programs", tmp_path / "hosts"
+    programs.mkdir()
+    _program(programs / "ssh", f'exec {sys.executable} {Path(__file__).parent / "fake_ssh.py"} "$@"')
+    monkeypatch.setenv("PATH", f"{programs}:{os.environ['PATH']}")
+    monkeypatch.setenv("FAKE_SSH_HOSTS", str(hosts))
+    monkeypatch.delenv("EDGE_RUNTIME_HOME", raising=False)
+
+    def device(name: str) -> Device:
+        (hosts / name / "bin").mkdir(parents=True)
+        run = f'PYTHONPATH={ROOT} exec {sys.executable} -m edge_runtime.cli "$@"'
+        _program(hosts / name / "bin/edge-runtime", run)
+        return Device(name, hosts / name)
+
+    return device
+
+
+def _program(path: Path, line: str) -> None:
+    path.write_text(f"#!/bin/sh\n{line}\n")
+    path.chmod(0o755)
