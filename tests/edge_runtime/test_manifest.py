@@ -162,7 +162,7 @@ BROKEN: list[tuple[Change, str]] = [
     (put("encoders.0", "quality", QUALITY | {"basis": "hope"}), "encoders.0.quality.basis: expected one of"),
     (
         put("encoders.0", "quality", QUALITY | {"version": "1.0"}),
-        "quality.version: expected three",
+        "encoders.0.quality.version: expected three numbers such as 1.0.0; found '1.0'",
     ),
     (put("encoders.0", "cost", {"bytes": -1, "macs": 1}), "encoders.0.cost.bytes: expected 0 or more"),
     (put("encoders.0", "cost", {"bytes": 1, "macs": 1.5}), "encoders.0.cost.macs: expected a whole number"),
