@@ -1,41 +1,39 @@
-"""An open bundle: check what is asked, rank (see `ranker`), fetch the texts.
+"""An open bundle: check what is asked, rank (see `ranker`), rerank (`second_stage`), fetch the texts.
 
 The one path that the API, the command line and the benchmark all take.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_runtime import arguments, filters, info
+from edge_runtime import arguments, filters, info, question
 from edge_runtime.bundle import Bundle
 from edge_runtime.candidates import Candidate
 from edge_runtime.deadline import Clock, Lap, Pace
 from edge_runtime.dense import DenseIndex
 from edge_runtime.device_config import DEFAULT, MAX_THREADS, DeviceConfig
 from edge_runtime.documents import Documents
-from edge_runtime.errors import QueryError
 from edge_runtime.gate import Gate
 from edge_runtime.hits import Hit, Results, hits
 from edge_runtime.info import Info
 from edge_runtime.lexical import MAX_QUERY_CHARS, LexicalIndex
+from edge_runtime.question import Mode as Mode
+from edge_runtime.question import Where as Where
 from edge_runtime.ranker import Ranker
-from edge_runtime.schema import shown
+from edge_runtime.second_stage import SecondStage
 from edge_runtime.tower import QueryTower
 from edge_runtime.turnstile import Turnstile
 
 if TYPE_CHECKING:
     from edge_runtime.duplicates import Duplicate
     from edge_runtime.snippets import Snippet
-
-Mode = Literal["hybrid", "dense", "lexical"]
-Where = Mapping[str, Any]
 
 
 class Retriever:
@@ -55,6 +53,7 @@ class Retriever:
         self._bundle, self._tower = bundle, tower
         self._dense, self._documents = dense, documents
         self._ranker = Ranker(bundle, tower, dense=dense, lexical=lexical, documents=documents, config=config)
+        self._second = SecondStage(bundle, documents, config=config)
         self._gate, self._pace, self._turnstile = Gate(), Pace(), Turnstile()
 
     @classmethod
@@ -100,6 +99,7 @@ class Retriever:
         k: int = 10,
         mode: Mode = "hybrid",
         where: Where | None = None,
+        rerank: bool | int | None = None,
         deadline_ms: float | None = None,
     ) -> Results:
         """The best `k` documents, best first; fewer only when the corpus, the filter or, in lexical mode, the
@@ -108,15 +108,17 @@ class Retriever:
         Args:
             where: what the documents' metadata must be like, such as ``{"year": {"gte": 2020}}``; see
                 docs/search.md.
-            deadline_ms: milliseconds from now within which to answer, with less than the best if need be: a
-                smaller encoder, then words alone. `Results.dropped` says what was left out.
+            rerank: True lets the bundle's cross-encoder read the first documents and order them anew, as many
+                as the bundle says; a number, so many. It is loaded when first asked for.
+            deadline_ms: milliseconds from now within which to answer, with less than the best if need be: no
+                reranking, then a smaller encoder, then words alone. `Results.dropped` says what was left out.
 
         Raises:
-            QueryError: `query` is not text or blank, `k` is not a positive whole number, unknown `mode`,
-                `where` is no filter, or `deadline_ms` not a number above 0.
+            QueryError: an argument cannot be used, or `rerank` is asked of a bundle that has no reranker.
+            EngineError: the reranker's engine is missing, or refuses it.
             ClosedError: after `close`.
         """
-        return self.search_in_laps(query, k=k, mode=mode, where=where, deadline_ms=deadline_ms)
+        return self.search_in_laps(query, k=k, mode=mode, where=where, rerank=rerank, deadline_ms=deadline_ms)
 
     def search_batch(
         self,
@@ -125,20 +127,30 @@ class Retriever:
         k: int = 10,
         mode: Mode = "hybrid",
         where: Where | None = None,
+        rerank: bool | int | None = None,
         deadline_ms: float | None = None,
     ) -> list[Results]:
         """`search` for each query, in order; each has `deadline_ms` of its own, neighbours change nothing."""
-        ask = partial(self.search, k=k, mode=mode, where=where, deadline_ms=deadline_ms)
+        ask = partial(self.search, k=k, mode=mode, where=where, rerank=rerank, deadline_ms=deadline_ms)
         return [ask(query) for query in arguments.texts(queries)]
 
-    def warm_up(self) -> None:
+    def warm_up(self, *, rerank: bool = False) -> None:
         """Reads the indexes into memory and times every encoder that a deadline may ask for.
 
         Without it the first queries are slower, and learn what a deadline allows as they go.
+
+        Args:
+            rerank: loads and times the reranker as well.
+
+        Raises:
+            QueryError: there is no reranker.
+            EngineError: it cannot run here.
         """
         with self._gate.passage():
             self._bundle.prefetch()
             self._ranker.warm_up(Clock(self._pace))
+            if rerank:
+                self._second.warm_up(Clock(self._pace))
 
     def encode(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """Query vectors, float32 (n, ndim), of unit length.
@@ -170,14 +182,10 @@ class Retriever:
         arguments.text(key, "key")
         k = min(arguments.whole(k, "k"), self._bundle.manifest.documents.documents)
         with self._gate.passage():
-            rows = self._documents.rows(key)
-            if not len(rows):
-                raise QueryError(f"key: no document has the key {shown(key)}; a hit's `key` is one")
-            allowed = None if tree is None else self._documents.allowed(tree)
-            ranked = similar.nearest(
-                rows,
+            ranked = similar.to(
+                key,
                 k,
-                allowed=allowed,
+                where=tree,
                 manifest=self._bundle.manifest,
                 dense=self._dense,
                 documents=self._documents,
@@ -252,25 +260,24 @@ class Retriever:
         k: int,
         mode: Mode,
         where: Where | None = None,
+        rerank: bool | int | None = None,
         deadline_ms: float | None = None,
         lap: Lap | None = None,
     ) -> Results:
         """`search`, calling ``lap(stage)`` as each stage ends, for measurements."""
         limit = None if deadline_ms is None else arguments.positive(deadline_ms, "deadline_ms")
         clock = Clock(self._pace, deadline_ms=limit, lap=lap)
-        text = arguments.clean(query)
-        k = min(arguments.whole(k, "k"), self._bundle.manifest.documents.documents)
-        if not isinstance(mode, str) or mode not in get_args(Mode):
-            raise QueryError(f"mode: expected one of {', '.join(get_args(Mode))}; found {shown(mode)}")
-        tree = None if where is None else filters.parse(where)
+        asked = question.check(query, self._bundle.manifest, k=k, mode=mode, where=where, rerank=rerank)
         with self._gate.passage(), self._turnstile.turn():
             clock.begin()
             allowed = None
-            if tree is not None:
-                allowed = self._documents.allowed(tree)
+            if asked.where is not None:
+                allowed = self._documents.allowed(asked.where)
                 clock.lap("filter")
-            ranked = self._ranker.rank(text, k, mode=mode, allowed=allowed, clock=clock)
-            found = self._fetch(ranked.candidates)
+            wanted = asked.candidates
+            ranked = self._ranker.rank(asked.text, wanted, mode=mode, allowed=allowed, clock=clock)
+            ranked = self._second.rerank(ranked, asked, clock)
+            found = self._fetch(ranked.candidates[: asked.k])
             clock.lap("fetch")
         return Results(found, encoder=ranked.encoder, dropped=ranked.dropped)
 
@@ -285,7 +292,7 @@ class Retriever:
     def close(self) -> None:
         """Waits for searches under way, then frees everything. Calling it again does nothing."""
         if self._gate.shut():
-            for part in (self._ranker, self._documents, self._bundle):
+            for part in (self._ranker, self._second, self._documents, self._bundle):
                 part.close()
 
     def __enter__(self) -> Retriever:

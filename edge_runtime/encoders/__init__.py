@@ -63,9 +63,9 @@ def _installed(spec: EncoderSpec) -> str | None:
         from edge_runtime.encoders import tflite
 
         return tflite.installed()
-    from edge_runtime.encoders import onnx
+    from edge_runtime.encoders import session
 
-    return onnx.installed()
+    return session.installed()
 
 
 def obstacle(spec: EncoderSpec, features: Sequence[str] | None = None) -> str | None:
