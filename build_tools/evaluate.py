@@ -84,9 +84,12 @@ def agreement(texts: Sequence[str], rankings: Sequence[Ranked]) -> Questions:
     return Questions("teacher", dict(zip(ids, texts, strict=True)), judgements)
 
 
-def bundle_rankings(retriever: Retriever, texts: Sequence[str], mode: Mode) -> list[Ranked]:
+def bundle_rankings(
+    retriever: Retriever, texts: Sequence[str], mode: Mode, *, rerank: bool = False
+) -> list[Ranked]:
     """What the bundle itself answers."""
-    return [[(hit.key, hit.score) for hit in retriever.search(text, k=DEPTH, mode=mode)] for text in texts]
+    found = (retriever.search(text, k=DEPTH, mode=mode, rerank=rerank) for text in texts)
+    return [[(hit.key, hit.score) for hit in hits] for hits in found]
 
 
 def measure(

@@ -9,7 +9,18 @@ import json
 from dataclasses import asdict
 from pathlib import Path
 
-from build_tools import assemble, card, documents, gates, pipeline, quality, record, reduction, timing
+from build_tools import (
+    assemble,
+    card,
+    documents,
+    gates,
+    golden_pairs,
+    pipeline,
+    quality,
+    record,
+    reduction,
+    timing,
+)
 from build_tools.corpus.beir import read_qrels, read_queries
 from build_tools.evaluate import Questions, VectorSpace, agreement
 from build_tools.pipeline import Parts
@@ -98,6 +109,9 @@ def _measure(parts: Parts, directory: Path, progress: Progress) -> QualityCard:
     held_out = list(parts.held_out.texts)
     card.write_golden(directory, held_out[: parts.recipe.golden])
     assemble.write_manifest(parts, directory)
+    if parts.reranker:
+        golden_pairs.write(directory)
+        assemble.write_manifest(parts, directory)
     parities, recall = card.parity_and_recall(directory, reference, held_out)
     questions = _questions(parts, reference)
     with progress.task("measuring", total=None, unit="systems") as advance:

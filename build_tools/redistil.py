@@ -31,6 +31,7 @@ CHANGEABLE = (
     "training",
     "compile",
     "fusion",
+    "reranker",
     "evaluation",
     "golden",
     "gates",
