@@ -39,6 +39,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--warm-up", type=int, default=50, metavar="N", help="searches before those (default: %(default)s)")
     add("--mode", choices=MODES, default=MODES[0], help="how to search (default: %(default)s)")
     add("-k", type=int, default=10, metavar="K", help="documents a search (default: %(default)s)")
+    add_rerank(parser)
     add("--encoder", metavar="ID", help=ENCODER_HELP)
     add("--threads", type=int, metavar="N", help=THREADS_HELP)
     add(
@@ -47,6 +48,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default=5,
         metavar="N",
         help="new processes to time, for each way of opening; 0 for none (default: %(default)s)",
+    )
+
+
+def add_rerank(parser: argparse.ArgumentParser) -> None:
+    """``--rerank``: True alone, else how many; None without it."""
+    parser.add_argument(
+        "--rerank",
+        type=int,
+        nargs="?",
+        const=True,
+        metavar="N",
+        help="let the bundle's reranker order the first N documents anew (default N: the bundle's)",
     )
 
 
