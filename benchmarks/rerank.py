@@ -3,8 +3,8 @@
     python benchmarks/rerank.py BUNDLE DIR --cross-encoder FOLDER [--depths 10,20,50]
 
 The bundle carries the cross-encoder in FOLDER; DIR is the BEIR folder whose documents it has. Each question
-is asked at every depth in turn, so that all depths meet the same load. The cross-encoder in float32, by PyTorch,
-then reads what the deepest search of the first questions has read.
+is asked at every depth in turn, so that all depths meet the same load. The cross-encoder in float32, by
+PyTorch, then reads what the deepest search of the first questions has read.
 """
 
 from __future__ import annotations

@@ -52,15 +52,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def add_rerank(parser: argparse.ArgumentParser) -> None:
-    """``--rerank``: True alone, else how many; None without it."""
-    parser.add_argument(
+    """``--rerank`` and ``--rerank-depth N``, both into `rerank`: True, or how many; None without them."""
+    # Not one option with an optional number: it would take the first word of a question for it.
+    add = parser.add_mutually_exclusive_group().add_argument
+    add(
         "--rerank",
-        type=int,
-        nargs="?",
+        action="store_const",
         const=True,
-        metavar="N",
-        help="let the bundle's reranker order the first N documents anew (default N: the bundle's)",
+        help="let the bundle's reranker order the first documents anew, as many as the bundle says",
     )
+    add("--rerank-depth", dest="rerank", type=int, metavar="N", help="the same with the first N documents")
 
 
 def add_queries(parser: argparse.ArgumentParser) -> None:
