@@ -16,7 +16,8 @@ from ir_measures import RR, R, nDCG
 from numpy.typing import NDArray
 
 from build_tools.quality import Parity, Row
-from edge_runtime.retriever import Mode, Retriever
+from edge_runtime.question import Mode
+from edge_runtime.retriever import Retriever
 
 DEPTH = 100
 """Documents in each ranking: enough for Recall@100."""

@@ -24,8 +24,7 @@ from edge_runtime.gate import Gate
 from edge_runtime.hits import Hit, Results, hits
 from edge_runtime.info import Info
 from edge_runtime.lexical import MAX_QUERY_CHARS, LexicalIndex
-from edge_runtime.question import Mode as Mode
-from edge_runtime.question import Where as Where
+from edge_runtime.question import Mode, Where
 from edge_runtime.ranker import Ranker
 from edge_runtime.second_stage import SecondStage
 from edge_runtime.tower import QueryTower
@@ -106,8 +105,7 @@ class Retriever:
         words have no more.
 
         Args:
-            where: what the documents' metadata must be like, such as ``{"year": {"gte": 2020}}``; see
-                docs/search.md.
+            where: a filter by metadata, such as ``{"year": {"gte": 2020}}``; see docs/search.md.
             rerank: True lets the bundle's cross-encoder read the first documents and order them anew, as many
                 as the bundle says; a number, so many. It is loaded when first asked for.
             deadline_ms: milliseconds from now within which to answer, with less than the best if need be: no
@@ -137,13 +135,11 @@ class Retriever:
     def warm_up(self, *, rerank: bool = False) -> None:
         """Reads the indexes into memory and times every encoder that a deadline may ask for.
 
-        Without it the first queries are slower, and learn what a deadline allows as they go.
-
-        Args:
-            rerank: loads and times the reranker as well.
+        Without it the first queries are slower, and learn what a deadline allows as they go. With `rerank`
+        that includes the reranker, which is loaded.
 
         Raises:
-            QueryError: there is no reranker.
+            QueryError: `rerank`, and there is none.
             EngineError: it cannot run here.
         """
         with self._gate.passage():

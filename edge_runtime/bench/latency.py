@@ -27,7 +27,8 @@ from edge_runtime.bundle import Bundle, Verification, read_manifest
 from edge_runtime.question import rerank_depth
 
 if TYPE_CHECKING:
-    from edge_runtime.retriever import Mode, Retriever
+    from edge_runtime.question import Mode
+    from edge_runtime.retriever import Retriever
 
 _MEMORY_QUERIES = 50
 

@@ -11,7 +11,8 @@ from itertools import islice
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from edge_runtime.retriever import Mode, Retriever
+    from edge_runtime.question import Mode
+    from edge_runtime.retriever import Retriever
 
 Progress = Callable[[str, int, int], object]
 """Called with what is being done, how much of it is done, and how much of it there is."""

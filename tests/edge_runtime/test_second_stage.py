@@ -19,8 +19,9 @@ from edge_runtime.candidates import Candidate, Evidence
 from edge_runtime.deadline import Clock, Pace
 from edge_runtime.errors import BundleError, EngineError, QueryError
 from edge_runtime.hits import Hit
+from edge_runtime.question import Mode
 from edge_runtime.reranker import Reranker
-from edge_runtime.retriever import Mode, Retriever
+from edge_runtime.retriever import Retriever
 
 QUERY = "yeast and dough in the oven"
 DEPTH = 6

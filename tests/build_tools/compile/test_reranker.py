@@ -1,4 +1,4 @@
-"""The compiled cross-encoder: the same function as the model, its graph, and models that it is not made of."""
+"""The compiled cross-encoder: the same function as the model, its graph, and what it is not made of."""
 
 from __future__ import annotations
 
