@@ -8,7 +8,7 @@ processor with as many threads (with others, sums round otherwise, and training 
 from __future__ import annotations
 
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from importlib.metadata import version
 from pathlib import Path
 
@@ -19,6 +19,7 @@ from build_tools.documents import Written
 from build_tools.golden import FILENAME as GOLDEN
 from build_tools.pipeline import Parts
 from build_tools.quality import QualityCard
+from build_tools.stages.reranking import CompiledReranker
 from build_tools.stages.rungs import Encoder
 from edge_runtime import manifest as manifests
 from edge_runtime.bundle import sha256
@@ -29,9 +30,12 @@ from edge_runtime.manifest import (
     EncoderSpec,
     Licence,
     Manifest,
+    RerankerSpec,
 )
 
 TOKENIZER = "tokenizer.json"
+RERANKER = "reranker"
+GOLDEN_PAIRS = f"{RERANKER}/golden.jsonl"
 
 
 def draft(parts: Parts, directory: Path) -> None:
@@ -43,6 +47,10 @@ def draft(parts: Parts, directory: Path) -> None:
         copy = shutil.copytree if encoder.path.is_dir() else shutil.copyfile
         copy(encoder.path, directory / _place(encoder))
         shutil.copyfile(encoder.distilled.tokenizer, directory / _tokenizer_path(parts, encoder))
+    if parts.reranker:
+        shutil.copytree(parts.reranker.path, directory / RERANKER)
+        shutil.copyfile(parts.reranker.tokenizer, directory / _reranker_tokenizer(parts, parts.reranker))
+        (directory / GOLDEN_PAIRS).write_bytes(b"")
     shutil.copyfile(parts.index, directory / parts.index_spec.path)
     for name in (documents.FILENAME, documents.OWNERS):
         shutil.copyfile(parts.corpus.stage.directory / name, directory / name)
@@ -77,11 +85,9 @@ def write_manifest(parts: Parts, directory: Path, card: QualityCard | None = Non
         fusion=parts.fusion,
         golden=GOLDEN,
         quality=quality.FILENAME,
-        licences=(
-            Licence("documents", parts.recipe.licence),
-            Licence(f"encoders, distilled from {parts.teacher.name}", parts.teacher.tower.licence),
-        ),
+        licences=tuple(_licences(parts)),
         files=stamp.files_of(directory),
+        reranker=_reranker_spec(parts, parts.reranker) if parts.reranker else None,
     )
     (directory / manifests.FILENAME).write_bytes(manifests.dump(manifest))
 
@@ -115,6 +121,33 @@ def _encoder_spec(parts: Parts, encoder: Encoder, card: QualityCard | None) -> E
         requires=("dot_product",) if encoder.precision == "blockwise" else (),
         weights=f"{place}/{WEIGHTS}" if onnx else None,
     )
+
+
+def _reranker_spec(parts: Parts, reranker: CompiledReranker) -> RerankerSpec:
+    return RerankerSpec(
+        kind="onnx",
+        path=f"{RERANKER}/{MODEL}",
+        weights=f"{RERANKER}/{WEIGHTS}",
+        tokenizer=_reranker_tokenizer(parts, reranker),
+        golden=GOLDEN_PAIRS,
+        max_tokens=reranker.max_tokens,
+        depth=reranker.depth,
+        layers=reranker.layers,
+        writer=_versions(*WRITERS["onnx"], "tokenizers"),
+    )
+
+
+def _reranker_tokenizer(parts: Parts, reranker: CompiledReranker) -> str:
+    """The file of the encoders where they share one and the reranker reads alike, else its own."""
+    digests = {sha256(encoder.distilled.tokenizer) for encoder in parts.encoders}
+    return TOKENIZER if digests == {sha256(reranker.tokenizer)} else f"{RERANKER}/{TOKENIZER}"
+
+
+def _licences(parts: Parts) -> Iterator[Licence]:
+    yield Licence("documents", parts.recipe.licence)
+    yield Licence(f"encoders, distilled from {parts.teacher.name}", parts.teacher.tower.licence)
+    if parts.reranker:
+        yield Licence(f"reranker, {parts.reranker.name}", parts.reranker.licence)
 
 
 def _quality(card: QualityCard | None, encoder: str) -> EncoderQuality | None:

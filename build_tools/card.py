@@ -82,6 +82,7 @@ def rows(
     for encoder_id in encoder_ids:
         with edge_runtime.open(directory, encoder=encoder_id, verify="size") as retriever:
             _add_student(meter, encoder_id, retriever, reference, directory)
+    _add_reranked(meter, directory)
     return tuple(meter.rows)
 
 
@@ -150,6 +151,18 @@ def _add_student(
     dense = evaluate.bundle_rankings(retriever, meter.texts, "dense")
     meter.add(f"{encoder_id}, {THROUGH_INDEX}", dense, size=index_size)
     meter.add(f"{encoder_id}, hybrid", evaluate.bundle_rankings(retriever, meter.texts, "hybrid"))
+
+
+def _add_reranked(meter: _Meter, directory: Path) -> None:
+    """The first encoder's hybrid answer again, reranked as deep as the bundle says."""
+    manifest = manifests.read(directory / manifests.FILENAME)
+    spec, first = manifest.reranker, manifest.encoder().id
+    if spec is None:
+        return
+    with edge_runtime.open(directory, encoder=first, verify="size") as retriever:
+        ranked = evaluate.bundle_rankings(retriever, meter.texts, "hybrid", rerank=True)
+    size = _size(directory, spec.path.rpartition("/")[0] + "/")
+    meter.add(f"{first}, hybrid, top {spec.depth} reranked", ranked, size=size)
 
 
 def _size(directory: Path, prefix: str) -> int:

@@ -16,7 +16,8 @@ from ir_measures import RR, R, nDCG
 from numpy.typing import NDArray
 
 from build_tools.quality import Parity, Row
-from edge_runtime.retriever import Mode, Retriever
+from edge_runtime.question import Mode
+from edge_runtime.retriever import Retriever
 
 DEPTH = 100
 """Documents in each ranking: enough for Recall@100."""
@@ -84,9 +85,12 @@ def agreement(texts: Sequence[str], rankings: Sequence[Ranked]) -> Questions:
     return Questions("teacher", dict(zip(ids, texts, strict=True)), judgements)
 
 
-def bundle_rankings(retriever: Retriever, texts: Sequence[str], mode: Mode) -> list[Ranked]:
+def bundle_rankings(
+    retriever: Retriever, texts: Sequence[str], mode: Mode, *, rerank: bool = False
+) -> list[Ranked]:
     """What the bundle itself answers."""
-    return [[(hit.key, hit.score) for hit in retriever.search(text, k=DEPTH, mode=mode)] for text in texts]
+    found = (retriever.search(text, k=DEPTH, mode=mode, rerank=rerank) for text in texts)
+    return [[(hit.key, hit.score) for hit in hits] for hits in found]
 
 
 def measure(

@@ -15,6 +15,7 @@ from build_tools import (
     documents,
     gates,
     golden,
+    golden_pairs,
     pipeline,
     quality,
     record,
@@ -116,6 +117,9 @@ def _measure(parts: Parts, directory: Path, progress: Progress) -> QualityCard:
     held_out = list(parts.held_out.texts)
     golden.write(directory, held_out[: parts.recipe.golden])
     assemble.write_manifest(parts, directory)
+    if parts.reranker:
+        golden_pairs.write(directory)
+        assemble.write_manifest(parts, directory)
     parities, recall = card.parity_and_recall(directory, reference, held_out)
     questions = _questions(parts, reference)
     with progress.task("measuring", total=None, unit="systems") as advance:

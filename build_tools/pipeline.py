@@ -33,6 +33,7 @@ from build_tools.stages.corpus import (
 from build_tools.stages.indexes import build_index, build_lexical
 from build_tools.stages.joining import join
 from build_tools.stages.lessons import draw_queries, make_lessons
+from build_tools.stages.reranking import CompiledReranker, make_reranker
 from build_tools.stages.rungs import Encoder, make_encoders
 from build_tools.teacher import Teacher
 from build_tools.towers import Tower
@@ -56,6 +57,7 @@ class Parts:
     lexical: Path
     lexical_spec: LexicalSpec
     fusion: FusionSpec
+    reranker: CompiledReranker | None = None
 
 
 def make_parts(recipe: Recipe, workspace: Workspace, progress: Progress) -> Parts:
@@ -106,12 +108,13 @@ def remake_encoders(
 
 @dataclass(frozen=True, slots=True)
 class _Learnt:
-    """What follows from the documents and the teacher."""
+    """What does not depend on the indexes."""
 
     teacher: Teacher
     vectors: DocumentVectors
     held_out: Lesson
     encoders: tuple[Encoder, ...]
+    reranker: CompiledReranker | None
 
 
 def _load_tower(recipe: Recipe, progress: Progress) -> Tower:
@@ -140,6 +143,8 @@ def _learn(
     *,
     fitted: Reduction | None = None,
 ) -> _Learnt:
+    # Before the training: it is made in seconds, or refused.
+    reranker = make_reranker(recipe.reranker, workspace, progress) if recipe.reranker else None
     drawn = draw_queries(recipe, corpus, workspace, progress)
     full, key = encode_corpus(recipe, tower, corpus, workspace, progress)
     teacher, vectors = reduce_vectors(recipe.teacher, tower, full, key, workspace, progress, fitted=fitted)
@@ -158,7 +163,7 @@ def _learn(
         for spec in recipe.encoders
         for encoder in make_encoders(spec, course, recipe.compile, lessons.key, workspace, progress)
     )
-    return _Learnt(teacher, vectors, lessons.held_out, encoders)
+    return _Learnt(teacher, vectors, lessons.held_out, encoders, reranker)
 
 
 def _parts(
@@ -176,6 +181,7 @@ def _parts(
         vectors=learnt.vectors,
         held_out=learnt.held_out,
         encoders=learnt.encoders,
+        reranker=learnt.reranker,
         index=index[0],
         index_spec=index[1],
         lexical=lexical[0],

@@ -21,6 +21,7 @@ from build_tools.recipe_checks import (
     within_one,
 )
 from build_tools.recipe_compile import CompileSpec, Form
+from build_tools.recipe_reranker import RerankingSpec
 from build_tools.recipe_training import LabelsSpec, QueriesSpec, StudentSpec, TeacherSpec, TrainingSpec
 from edge_runtime.manifest import NAME_PATTERN, VERSION_PATTERN
 from edge_runtime.schema import SchemaError, shown
@@ -264,6 +265,9 @@ class Recipe:
     index: Annotated[IndexSpec, "The dense index."] = IndexSpec()
     lexical: Annotated[LexicalSpec, "The word index."] = LexicalSpec()
     fusion: Annotated[FusionSpec, "How dense and lexical rankings are joined."] = FusionSpec()
+    reranker: Annotated[
+        RerankingSpec | None, "A cross-encoder that searches may ask for; without it there is none."
+    ] = None
     evaluation: Annotated[EvaluationSpec, "What the quality card is measured on."] = EvaluationSpec()
     golden: Annotated[int, "Queries with known answers kept in the bundle for self-tests."] = 16
     gates: Annotated[GatesSpec, "Figures that the build must reach."] = GatesSpec()

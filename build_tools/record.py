@@ -65,7 +65,8 @@ def inputs_of(recipe: Recipe) -> str:
     files = [fingerprint.of(recipe.corpus)]
     labels = [spec.path for spec in (recipe.queries.labels, recipe.fusion.labels) if spec]
     learnt = (recipe.queries.log, recipe.queries.generator, *labels, recipe.training.cross_encoder)
-    for path in (recipe.teacher.model, *learnt, *(student.base for student in recipe.encoders)):
+    judge = recipe.reranker.model if recipe.reranker else None
+    for path in (recipe.teacher.model, judge, *learnt, *(student.base for student in recipe.encoders)):
         files.append(fingerprint.of_path(path) if path else "")
     libraries = (*LIBRARIES, *(TFLITE_PACKAGES.values() if "tflite" in recipe.compile.engines else ()))
     versions = [__version__, platform.python_version(), *map(version, libraries)]

@@ -33,6 +33,7 @@ CHANGEABLE = (
     "training",
     "compile",
     "fusion",
+    "reranker",
     "evaluation",
     "golden",
     "gates",

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from build_tools import documents, fields, golden, index, lexical, quality, revision, stamp
+from build_tools import documents, fields, golden, golden_pairs, index, lexical, quality, revision, stamp
 from build_tools.corpus.document import Passage
 from build_tools.documents import Written
 from build_tools.progress import Progress
@@ -209,6 +209,8 @@ def _finish(
     path = directory / manifests.FILENAME
     path.write_bytes(manifests.dump(manifest))  # golden queries are looked up in what can be opened
     golden.find_again(directory)
+    if manifest.reranker:
+        golden_pairs.write(directory)
     path.write_bytes(manifests.dump(replace(manifest, files=stamp.files_of(directory))))
 
 

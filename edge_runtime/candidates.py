@@ -33,6 +33,7 @@ class Candidate:
     score: float
     dense: Evidence | None = None
     lexical: Evidence | None = None
+    rerank: Evidence | None = None
 
 
 @dataclass(frozen=True, slots=True)

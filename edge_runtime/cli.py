@@ -195,6 +195,9 @@ def _verify(options: argparse.Namespace) -> None:
     for each in outcome.replays if outcome else ():
         cosine = f"cosine {each.cosine:.4f}"
         print(f"{each.encoder}: {each.queries} golden queries as built, {cosine} ({each.engine})")
+    if outcome and (pairs := outcome.reranker):
+        figures = f"{pairs.pairs} golden pairs as built, scores to {pairs.deviation:.4f}"
+        print(f"reranker: {figures} ({pairs.engine})")
     for name, reason in outcome.skipped.items() if outcome else ():
         print(f"{name}: not tested, it {reason}")
 

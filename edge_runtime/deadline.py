@@ -15,8 +15,13 @@ RISE, FALL = 0.5, 0.05
 a run in eleven is slower, if all are equally far off."""
 
 FIRST_TRIAL, LAST_TRIAL = 64, 4096
-"""An encoder that is left out is tried again after so many queries, then after twice as many: a load passes,
-and only a measurement can show it."""
+"""What is left out is tried again after so many queries, then after twice as many: a load passes, and only a
+measurement can show it."""
+
+RERANK = "rerank"
+"""The stage, and what is dropped."""
+
+_RERANKER = "(reranker)"  # no encoder can have this id
 
 Lap = Callable[[str], object]
 
@@ -27,6 +32,7 @@ class Pace:
     def __init__(self) -> None:
         self._stages: dict[str, float] = {}
         self._encoders: dict[str, dict[int, float]] = {}
+        self._a_character: float | None = None
         self._left_out: dict[str, int] = {}
         self._trial: dict[str, int] = {}
 
@@ -40,19 +46,32 @@ class Pace:
         size = _size(tokens)
         known[size] = _moved(known.get(size), seconds)
 
+    def add_reranking(self, characters: int, seconds: float) -> None:
+        """The reranker has read so many characters of queries and passages, more than none."""
+        self._a_character = _moved(self._a_character, seconds / characters)
+
     def fits(self, encoder: str, tokens: int, left: float) -> bool:
         """Whether this encoder and all that follows it are expected to end within `left` seconds.
 
         True as well where nothing is known, and when the encoder's trial is due.
         """
         rest = sum(self._stages.get(stage, 0.0) for stage in ("dense", "fuse", "fetch"))
-        if self._encoding(encoder, tokens) + rest <= left:
-            self._left_out[encoder], self._trial[encoder] = 0, FIRST_TRIAL
+        return self._decide(encoder, self._encoding(encoder, tokens) + rest, left)
+
+    def fits_reranking(self, characters: int, left: float) -> bool:
+        """The same of reading so many characters, and of fetching the hits."""
+        reading = (self._a_character or 0.0) * characters
+        return self._decide(_RERANKER, reading + self._stages.get("fetch", 0.0), left)
+
+    def _decide(self, what: str, expected: float, left: float) -> bool:
+        """Whether `what` is begun: it is expected to end in time, or its trial is due."""
+        if expected <= left:
+            self._left_out[what], self._trial[what] = 0, FIRST_TRIAL
             return True
-        self._left_out[encoder] = self._left_out.get(encoder, 0) + 1
-        if left <= 0 or self._left_out[encoder] < self._trial.get(encoder, FIRST_TRIAL):
+        self._left_out[what] = self._left_out.get(what, 0) + 1
+        if left <= 0 or self._left_out[what] < self._trial.get(what, FIRST_TRIAL):
             return False
-        self._forget(encoder)
+        self._forget(what)
         return True
 
     def _encoding(self, encoder: str, tokens: int) -> float:
@@ -67,11 +86,13 @@ class Pace:
         greatest = max(known)
         return known[greatest] * 2.0 ** (size - greatest)
 
-    def _forget(self, encoder: str) -> None:
+    def _forget(self, what: str) -> None:
         """So that the trial's own times stand in place of old ones."""
-        self._left_out[encoder] = 0
-        self._trial[encoder] = min(2 * self._trial.get(encoder, FIRST_TRIAL), LAST_TRIAL)
-        self._encoders.pop(encoder, None)
+        self._left_out[what] = 0
+        self._trial[what] = min(2 * self._trial.get(what, FIRST_TRIAL), LAST_TRIAL)
+        if what == _RERANKER:
+            self._a_character = None
+        self._encoders.pop(what, None)
         self._stages.clear()
 
 
@@ -106,6 +127,10 @@ class Clock:
     def lap_encoding(self, encoder: str, tokens: int) -> None:
         """Ends the stage "encode"."""
         self.pace.add_encoding(encoder, tokens, self._ended("encode"))
+
+    def lap_reranking(self, characters: int) -> None:
+        """Ends the stage "rerank", which has read so many characters."""
+        self.pace.add_reranking(characters, self._ended(RERANK))
 
     def _ended(self, stage: str) -> float:
         seconds = time.perf_counter() - self._last

@@ -61,6 +61,11 @@ class Record:
     text: str
     metadata: Mapping[str, Any]
 
+    @property
+    def content(self) -> str:
+        """What models read: title and text, as at the build."""
+        return f"{self.title} {self.text}" if self.title else self.text
+
 
 class Documents:
     """The texts of a bundle, read a few rows at a time. Thread-safe."""

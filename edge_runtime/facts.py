@@ -22,6 +22,9 @@ def of(manifest: Manifest, chosen: Choice) -> Iterator[tuple[str, str]]:
     index = manifest.index
     yield "index", f"{index.search}, {index.dtype}, {index.count:,} vectors"
     yield "words", f"BM25, {manifest.lexical.terms:,} terms, stemmer {manifest.lexical.stemmer}"
+    if reranker := manifest.reranker:
+        shape = f"{reranker.kind}, {reranker.layers} layers, {reranker.max_tokens} tokens a pair"
+        yield "reranker", f"{shape}; reads the first {reranker.depth} unless a search says otherwise"
     if manifest.documents.fields:
         yield "filters", f"fast on {', '.join(manifest.documents.fields.names)}"
     for licence in manifest.licences:

@@ -17,11 +17,14 @@ class Hit:
     Attributes:
         key: the document's key in its source.
         score: higher is better; comparable within one result only. Cosine in dense mode, BM25 in lexical
-            mode, in hybrid mode the sum of what both stages add.
+            mode, in hybrid mode the sum of what both stages add; after reranking the cross-encoder's, and for
+            hits that it has not read as docs/search.md says.
         text: the passage.
         passage: the passage's position in its document, from 0.
         dense: rank, cosine and part of the score, where the dense index found it.
         lexical: rank, BM25 score and part of the score, where it shares words with the query.
+        rerank: rank and score by the cross-encoder, where it has read the passage; the parts of `dense` and
+            `lexical` are then those of the score before.
     """
 
     key: str
@@ -32,6 +35,7 @@ class Hit:
     passage: int
     dense: Evidence | None
     lexical: Evidence | None
+    rerank: Evidence | None = None
 
 
 class Results(list[Hit]):
@@ -39,8 +43,9 @@ class Results(list[Hit]):
 
     Attributes:
         encoder: id of the encoder that the query went through; None where words alone answered.
-        dropped: what a deadline left no time for: ``"encoder"``, a smaller one took its place; ``"dense"``,
-            words answered alone. Empty when nothing was.
+        dropped: what a deadline left no time for: ``"rerank"``, the order is the search's own;
+            ``"encoder"``, a smaller one took its place; ``"dense"``, words answered alone. Empty when nothing
+            was.
     """
 
     def __init__(
@@ -62,6 +67,7 @@ def hits(ranked: Sequence[Candidate], records: Sequence[Record]) -> list[Hit]:
             passage=record.ordinal,
             dense=candidate.dense,
             lexical=candidate.lexical,
+            rerank=candidate.rerank,
         )
         for candidate, record in zip(ranked, records, strict=True)
     ]

@@ -9,7 +9,12 @@ from edge_runtime.manifest import Manifest
 
 @dataclass(frozen=True, slots=True)
 class Info:
-    """What is open: the bundle, the encoder and the engine. `bytes` are those of the bundle's files."""
+    """What is open: the bundle, the encoder and the engine.
+
+    Attributes:
+        bytes: of the bundle's files.
+        rerank: documents that the bundle's reranker reads when it is not told how many; None without one.
+    """
 
     name: str
     version: str
@@ -22,6 +27,7 @@ class Info:
     engine: str
     search: str
     bytes: int
+    rerank: int | None = None
 
 
 def of(manifest: Manifest, *, encoder: str, engine: str) -> Info:
@@ -38,4 +44,5 @@ def of(manifest: Manifest, *, encoder: str, engine: str) -> Info:
         engine=engine,
         search=manifest.index.search,
         bytes=sum(entry.size for entry in manifest.files),
+        rerank=manifest.reranker.depth if manifest.reranker else None,
     )

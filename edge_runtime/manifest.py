@@ -24,6 +24,7 @@ from edge_runtime.encoder_spec import EncoderCost as EncoderCost
 from edge_runtime.encoder_spec import EncoderQuality as EncoderQuality
 from edge_runtime.encoder_spec import EncoderSpec as EncoderSpec
 from edge_runtime.errors import ManifestError, QueryError
+from edge_runtime.reranker_spec import RerankerSpec as RerankerSpec
 from edge_runtime.schema import require, require_match, require_positive
 
 FILENAME = "manifest.yaml"
@@ -168,7 +169,7 @@ class Compatible:
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
-    """The whole of manifest.yaml."""
+    """The whole of manifest.yaml; `reranker` is None in a bundle that has none."""
 
     format: int
     name: str
@@ -184,6 +185,7 @@ class Manifest:
     quality: str
     licences: tuple[Licence, ...]
     files: tuple[FileEntry, ...]
+    reranker: RerankerSpec | None = None
 
     def __post_init__(self) -> None:
         require_match(NAME_PATTERN, self.name, "name", "lower-case letters, digits, '.', '_' and '-'")
@@ -225,6 +227,7 @@ class Manifest:
             needed.append(self.documents.fields.path)
         for spec in self.encoders:
             needed += [*spec.members, spec.tokenizer]
+        needed += self.reranker.members if self.reranker else ()
         missing = [path for path in needed if path not in paths]
         require(not missing, "files", f"not listed although used: {', '.join(map(schema.shown, missing))}")
         inside = any(path.startswith(f"{self.lexical.path}/") for path in paths)

@@ -13,6 +13,7 @@ from edge_runtime.documents import Documents
 from edge_runtime.gate import Gate
 from edge_runtime.lexical import LexicalIndex
 from edge_runtime.ranker import Ranker
+from edge_runtime.second_stage import SecondStage
 from edge_runtime.tower import QueryTower
 
 
@@ -25,6 +26,7 @@ class Parts:
     dense: DenseIndex
     documents: Documents
     ranker: Ranker
+    second: SecondStage
     gate: Gate = field(default_factory=Gate)
     pace: Pace = field(default_factory=Pace)
 
@@ -59,10 +61,11 @@ class Parts:
         lexical = LexicalIndex.open(bundle, manifest.lexical)
         documents = Documents.open(bundle, manifest.documents)
         ranker = Ranker(bundle, tower, dense=dense, lexical=lexical, documents=documents, config=config)
-        return cls(bundle, tower, dense=dense, documents=documents, ranker=ranker)
+        second = SecondStage(bundle, documents, config=config)
+        return cls(bundle, tower, dense=dense, documents=documents, ranker=ranker, second=second)
 
     def close(self) -> None:
         """Waits for those in the gate, then frees everything. Calling it again does nothing."""
         if self.gate.shut():
-            for part in (self.ranker, self.documents, self.bundle):
+            for part in (self.ranker, self.second, self.documents, self.bundle):
                 part.close()

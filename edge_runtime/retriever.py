@@ -1,36 +1,32 @@
-"""An open bundle: check what is asked, rank (see `ranker`), fetch the texts.
+"""An open bundle: check what is asked, rank (see `ranker`), rerank (`second_stage`), fetch the texts.
 
 The one path that the API, the command line and the benchmark all take.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_runtime import arguments, filters, info
+from edge_runtime import arguments, filters, info, question
 from edge_runtime.candidates import Candidate
 from edge_runtime.current import Current
 from edge_runtime.deadline import Clock, Lap
-from edge_runtime.errors import QueryError
 from edge_runtime.hits import Hit, Results, hits
 from edge_runtime.info import Info
 from edge_runtime.lexical import MAX_QUERY_CHARS
 from edge_runtime.parts import Parts
-from edge_runtime.schema import shown
+from edge_runtime.question import Mode, Where
 from edge_runtime.source import Source
 from edge_runtime.turnstile import Turnstile
 
 if TYPE_CHECKING:
     from edge_runtime.duplicates import Duplicate
     from edge_runtime.snippets import Snippet
-
-Mode = Literal["hybrid", "dense", "lexical"]
-Where = Mapping[str, Any]
 
 
 class Retriever:
@@ -48,23 +44,25 @@ class Retriever:
         k: int = 10,
         mode: Mode = "hybrid",
         where: Where | None = None,
+        rerank: bool | int | None = None,
         deadline_ms: float | None = None,
     ) -> Results:
         """The best `k` documents, best first; fewer only when the corpus, the filter or, in lexical mode, the
         words have no more.
 
         Args:
-            where: what the documents' metadata must be like, such as ``{"year": {"gte": 2020}}``; see
-                docs/search.md.
-            deadline_ms: milliseconds from now within which to answer, with less than the best if need be: a
-                smaller encoder, then words alone. `Results.dropped` says what was left out.
+            where: a filter by metadata, such as ``{"year": {"gte": 2020}}``; see docs/search.md.
+            rerank: True lets the bundle's cross-encoder read the first documents and order them anew, as many
+                as the bundle says; a number, so many. It is loaded when first asked for.
+            deadline_ms: milliseconds from now within which to answer, with less than the best if need be: no
+                reranking, then a smaller encoder, then words alone. `Results.dropped` says what was left out.
 
         Raises:
-            QueryError: `query` is not text or blank, `k` is not a positive whole number, unknown `mode`,
-                `where` is no filter, or `deadline_ms` not a number above 0.
+            QueryError: an argument cannot be used, or `rerank` is asked of a bundle that has no reranker.
+            EngineError: the reranker's engine is missing, or refuses it.
             ClosedError: after `close`.
         """
-        return self.search_in_laps(query, k=k, mode=mode, where=where, deadline_ms=deadline_ms)
+        return self.search_in_laps(query, k=k, mode=mode, where=where, rerank=rerank, deadline_ms=deadline_ms)
 
     def search_batch(
         self,
@@ -73,20 +71,28 @@ class Retriever:
         k: int = 10,
         mode: Mode = "hybrid",
         where: Where | None = None,
+        rerank: bool | int | None = None,
         deadline_ms: float | None = None,
     ) -> list[Results]:
         """`search` for each query, in order; each has `deadline_ms` of its own, neighbours change nothing."""
-        ask = partial(self.search, k=k, mode=mode, where=where, deadline_ms=deadline_ms)
+        ask = partial(self.search, k=k, mode=mode, where=where, rerank=rerank, deadline_ms=deadline_ms)
         return [ask(query) for query in arguments.texts(queries)]
 
-    def warm_up(self) -> None:
+    def warm_up(self, *, rerank: bool = False) -> None:
         """Reads the indexes into memory and times every encoder that a deadline may ask for.
 
-        Without it the first queries are slower, and learn what a deadline allows as they go.
+        Without it the first queries are slower, and learn what a deadline allows as they go. With `rerank`
+        that includes the reranker, which is loaded.
+
+        Raises:
+            QueryError: `rerank`, and there is none.
+            EngineError: it cannot run here.
         """
         with self._current.answering() as parts:
             parts.bundle.prefetch()
             parts.ranker.warm_up(Clock(parts.pace))
+            if rerank:
+                parts.second.warm_up(Clock(parts.pace))
 
     def encode(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """Query vectors, float32 (n, ndim), of unit length.
@@ -118,13 +124,10 @@ class Retriever:
         arguments.text(key, "key")
         k = arguments.whole(k, "k")
         with self._current.answering() as parts:
-            rows = parts.documents.rows(key)
-            if not len(rows):
-                raise QueryError(f"key: no document has the key {shown(key)}; a hit's `key` is one")
-            ranked = similar.nearest(
-                rows,
+            ranked = similar.to(
+                key,
                 min(k, parts.bundle.manifest.documents.documents),
-                allowed=None if tree is None else parts.documents.allowed(tree),
+                where=tree,
                 manifest=parts.bundle.manifest,
                 dense=parts.dense,
                 documents=parts.documents,
@@ -198,27 +201,25 @@ class Retriever:
         k: int,
         mode: Mode,
         where: Where | None = None,
+        rerank: bool | int | None = None,
         deadline_ms: float | None = None,
         lap: Lap | None = None,
     ) -> Results:
         """`search`, calling ``lap(stage)`` as each stage ends, for measurements."""
         limit = None if deadline_ms is None else arguments.positive(deadline_ms, "deadline_ms")
-        text = arguments.clean(query)
-        k = arguments.whole(k, "k")
-        if not isinstance(mode, str) or mode not in get_args(Mode):
-            raise QueryError(f"mode: expected one of {', '.join(get_args(Mode))}; found {shown(mode)}")
-        tree = None if where is None else filters.parse(where)
         with self._current.answering() as parts:
+            asked = question.check(query, parts.bundle.manifest, k=k, mode=mode, where=where, rerank=rerank)
             clock = Clock(parts.pace, deadline_ms=limit, lap=lap)
             with self._turnstile.turn():
                 clock.begin()
                 allowed = None
-                if tree is not None:
-                    allowed = parts.documents.allowed(tree)
+                if asked.where is not None:
+                    allowed = parts.documents.allowed(asked.where)
                     clock.lap("filter")
-                k = min(k, parts.bundle.manifest.documents.documents)
-                ranked = parts.ranker.rank(text, k, mode=mode, allowed=allowed, clock=clock)
-                found = _fetched(ranked.candidates, parts)
+                wanted = asked.candidates
+                ranked = parts.ranker.rank(asked.text, wanted, mode=mode, allowed=allowed, clock=clock)
+                ranked = parts.second.rerank(ranked, asked, clock)
+                found = _fetched(ranked.candidates[: asked.k], parts)
                 clock.lap("fetch")
         return Results(found, encoder=ranked.encoder, dropped=ranked.dropped)
 

@@ -8,6 +8,7 @@ import re
 import sys
 import textwrap
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import edge_runtime
@@ -48,6 +49,7 @@ def _add_search(commands: Any) -> None:
         metavar="MS",
         help="answer each question within so many milliseconds, by words alone if need be",
     )
+    bench_options.add_rerank(parser)
     parser.set_defaults(run=_search)
 
 
@@ -97,12 +99,18 @@ def _search(options: argparse.Namespace) -> None:
         options.bundle, encoder=options.encoder, threads=options.threads, verify=options.verify
     )
     with opened as retriever:
+        ask = partial(
+            retriever.search,
+            k=options.k,
+            mode=options.mode,
+            where=where,
+            rerank=options.rerank,
+            deadline_ms=options.deadline_ms,
+        )
         if options.deadline_ms is not None:
-            retriever.warm_up()
+            retriever.warm_up(rerank=bool(options.rerank))
         for query in queries:
-            hits = retriever.search(
-                query, k=options.k, mode=options.mode, where=where, deadline_ms=options.deadline_ms
-            )
+            hits = ask(query)
             if options.json:
                 found = [dataclasses.asdict(hit) for hit in hits]
                 how = {"encoder": hits.encoder, "dropped": hits.dropped}

@@ -19,10 +19,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_runtime import device_config, encoders, process, schema
+from edge_runtime import device_config, encoders, golden_pairs, process, schema
 from edge_runtime.bundle import Bundle, read_manifest
 from edge_runtime.dense import DenseIndex
 from edge_runtime.errors import BundleError, EngineError, SelfTestError
+from edge_runtime.golden_pairs import PairReplay
 from edge_runtime.manifest import EncoderSpec
 from edge_runtime.schema import SchemaError
 from edge_runtime.tokenizer import Tokenizer
@@ -63,20 +64,26 @@ class Replay:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What was replayed; `skipped` are encoders that this device cannot run, with the reason by id."""
+    """What was replayed.
+
+    Attributes:
+        skipped: encoders that this device cannot run, with the reason by id; and "reranker", if it cannot.
+        reranker: its pairs; None where there is none, or it is skipped.
+    """
 
     replays: tuple[Replay, ...]
     skipped: Mapping[str, str]
+    reranker: PairReplay | None = None
 
 
 def replay(bundle: str | os.PathLike[str]) -> Outcome:
-    """Replays the golden queries of every encoder that this device can run.
+    """Replays the golden queries of every encoder that this device can run, and the reranker's pairs.
 
     Args:
         bundle: the directory, its files verified.
 
     Raises:
-        SelfTestError: an encoder does not give what it gave at the build.
+        SelfTestError: an encoder, or the reranker, does not give what it gave at the build.
         EngineError: no encoder can run here, or one fails.
         BundleError: golden.jsonl or another file cannot be used.
         ConfigError: the device's configuration cannot be used.
@@ -90,7 +97,13 @@ def replay(bundle: str | os.PathLike[str]) -> Outcome:
         reasons = "\n".join(f"  {encoder} {obstacle}" for encoder, obstacle in skipped.items())
         raise EngineError(f"{bundle}: no encoder can run on this device:\n{reasons}")
     replays = [_in_new_process(os.fspath(bundle), encoder) for encoder in usable]
-    return Outcome(tuple(replays), skipped)
+    pairs = None
+    if manifest.reranker is not None:
+        if obstacle := encoders.no_engine(manifest.reranker.kind):
+            skipped["reranker"] = obstacle
+        else:
+            pairs = golden_pairs.replay(os.fspath(bundle))
+    return Outcome(tuple(replays), skipped, pairs)
 
 
 def main() -> None:

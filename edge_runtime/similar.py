@@ -16,10 +16,34 @@ from edge_runtime.allowed import Allowed
 from edge_runtime.candidates import Candidate
 from edge_runtime.dense import DenseIndex
 from edge_runtime.documents import Documents
+from edge_runtime.errors import QueryError
+from edge_runtime.filters import Filter
 from edge_runtime.manifest import Manifest
 from edge_runtime.ranking import Ranking
+from edge_runtime.schema import shown
 
 _BLOCK = 1024  # passages compared with as many others at a time: 4 MB of cosines
+
+
+def to(
+    key: str,
+    count: int,
+    *,
+    where: Filter | None,
+    manifest: Manifest,
+    dense: DenseIndex,
+    documents: Documents,
+) -> list[Candidate]:
+    """The `count` documents nearest to the one with this key, best first, of those that a filter allows.
+
+    Raises:
+        QueryError: no document has the key.
+    """
+    rows = documents.rows(key)
+    if not len(rows):
+        raise QueryError(f"key: no document has the key {shown(key)}; a hit's `key` is one")
+    allowed = None if where is None else documents.allowed(where)
+    return nearest(rows, count, allowed=allowed, manifest=manifest, dense=dense, documents=documents)
 
 
 def nearest(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 
 import tokenizers
@@ -10,6 +11,18 @@ from edge_runtime.errors import BundleError
 
 MAX_CHARACTERS = 20_000
 """Longer text is cut before tokenizing: no encoder reads that far, and a pasted file must not stall."""
+
+
+@dataclass(frozen=True, slots=True)
+class PairTokens:
+    """Two texts in one sequence, special tokens included.
+
+    Attributes:
+        types: of each token, 0 in the first text and 1 in the second.
+    """
+
+    ids: list[int]
+    types: list[int]
 
 
 class Tokenizer:
@@ -47,3 +60,8 @@ class Tokenizer:
         """Token ids of `text`, special tokens included, at most `max_tokens`."""
         ids: list[int] = self._tokenizer.encode(text[:MAX_CHARACTERS]).ids
         return ids
+
+    def encode_pair(self, first: str, second: str) -> PairTokens:
+        """Both texts together, at most `max_tokens`: the longer one is cut until they fit."""
+        encoded = self._tokenizer.encode(first[:MAX_CHARACTERS], second[:MAX_CHARACTERS])
+        return PairTokens(encoded.ids, encoded.type_ids)

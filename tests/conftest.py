@@ -127,6 +127,53 @@ def bundle(built_home: Path) -> Path:
     return built_home / "bundle"
 
 
+@pytest.fixture(scope="session")
+def cross_encoder_folder(tmp_path_factory: pytest.TempPathFactory, teacher_folder: Path) -> Path:
+    """A sentence-transformers CrossEncoder of two narrow random layers, with the teacher's tokenizer."""
+    import torch
+    from sentence_transformers import CrossEncoder
+    from transformers import AutoTokenizer, BertConfig, BertForSequenceClassification
+
+    folder = tmp_path_factory.mktemp("cross-encoder")
+    tokenizer = AutoTokenizer.from_pretrained(teacher_folder)
+    torch.manual_seed(2)
+    config = BertConfig(
+        vocab_size=len(tokenizer),
+        hidden_size=32,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        intermediate_size=64,
+        max_position_embeddings=128,
+        initializer_range=0.3,
+        num_labels=1,
+    )
+    BertForSequenceClassification(config).save_pretrained(folder / "base")
+    tokenizer.save_pretrained(folder / "base")
+    CrossEncoder(str(folder / "base"), max_length=64, device="cpu").save_pretrained(str(folder / "model"))
+    return folder / "model"
+
+
+@pytest.fixture(scope="session")
+def reranked_home(
+    tmp_path_factory: pytest.TempPathFactory, built_home: Path, recipe_file: Path, cross_encoder_folder: Path
+) -> Path:
+    """The build folder of the tiny bundle with a reranker. Do not change it."""
+    from build_tools import recipe_yaml
+    from build_tools.build import build
+    from build_tools.progress import Progress
+
+    out = tmp_path_factory.mktemp("reranked")
+    shutil.copytree(built_home, out / "tiny")  # its stages
+    overrides = [f"reranker={{model: {cross_encoder_folder}, depth: 6}}"]
+    return build(recipe_yaml.load(recipe_file, overrides), out, Progress()).bundle.parent
+
+
+@pytest.fixture(scope="session")
+def reranked_bundle(reranked_home: Path) -> Path:
+    """The tiny bundle with a reranker of depth 6. Do not change it."""
+    return reranked_home / "bundle"
+
+
 @pytest.fixture
 def bundle_copy(bundle: Path, tmp_path: Path) -> Path:
     """A copy of the tiny bundle that a test may change."""

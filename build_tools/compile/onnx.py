@@ -13,7 +13,7 @@ import logging
 import shutil
 import tempfile
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -21,10 +21,11 @@ import onnx
 import torch
 from onnx import ModelProto, TensorProto, helper, numpy_helper
 from onnx.external_data_helper import convert_model_to_external_data, write_external_data_tensors
+from torch import nn
 
 from build_tools.compile.blockwise import quantize_matrices
 from build_tools.compile.rows import quantize_rows
-from build_tools.distill.student import Student
+from build_tools.distill.student import Student, StudentShape
 from build_tools.errors import BuildError
 from build_tools.recipe_compile import Precision
 
@@ -33,7 +34,7 @@ MODEL, WEIGHTS = "model.onnx", "weights.bin"
 """The files of a compiled encoder. The model has the name of the other in it."""
 
 _INLINE_BYTES = 1024  # smaller ones, such as shapes and scales, stay in the model
-OUTPUT = "sentence_embedding"
+INPUTS, OUTPUT = ("input_ids", "attention_mask"), "sentence_embedding"
 
 
 def compile_onnx(student: Student, path: Path, *, precision: Precision = "int8") -> None:
@@ -45,17 +46,38 @@ def compile_onnx(student: Student, path: Path, *, precision: Precision = "int8")
     Raises:
         BuildError: the exporter made a graph of another form.
     """
+    compile_module(student, path, shape=student.shape, inputs=INPUTS, output=OUTPUT, precision=precision)
+
+
+def compile_module(
+    module: nn.Module,
+    path: Path,
+    *,
+    shape: StudentShape,
+    inputs: Sequence[str],
+    output: str,
+    precision: Precision = "int8",
+) -> None:
+    """`compile_onnx` for any module around a BERT encoder of this `shape`.
+
+    Args:
+        inputs: names of the module's arguments, int64 (n, t) each.
+        output: name of its result, float32, its first axis n.
+
+    Raises:
+        BuildError: the exporter made a graph of another form.
+    """
     with tempfile.TemporaryDirectory() as scratch:
         exported, fused, quantized = (Path(scratch) / f"{step}.onnx" for step in ("export", "fuse", "int8"))
-        _export(student, exported)
-        _fuse(exported, fused, student, merge_projections=precision == "int8")
+        _export(module, exported, inputs, output)
+        _fuse(exported, fused, shape, merge_projections=precision == "int8")
         if precision == "int8":
             _quantize(fused, quantized)
             model = onnx.load(str(quantized))
         else:
             model = onnx.load(str(fused))
             quantize_matrices(model)
-    _store_word_table_as_int8(model, _word_table(model, student))
+    _store_word_table_as_int8(model, _word_table(model, shape))
     model.doc_string = ""
     onnx.checker.check_model(model)
     _save(model, path)
@@ -69,24 +91,24 @@ def _save(model: ModelProto, path: Path) -> None:
     (path / MODEL).write_bytes(model.SerializeToString(deterministic=True))
 
 
-def _export(student: Student, path: Path) -> None:
+def _export(module: nn.Module, path: Path, inputs: Sequence[str], output: str) -> None:
     example = torch.ones((2, 8), dtype=torch.int64)
     dynamic = {0: "batch", 1: "tokens"}
     with warnings.catch_warnings(), torch.no_grad():
         warnings.simplefilter("ignore")  # the tracing exporter is deprecated, but the only one that fuses
         torch.onnx.export(
-            student.eval(),
-            (example, example),
+            module.eval(),
+            (example,) * len(inputs),
             str(path),
-            input_names=["input_ids", "attention_mask"],
-            output_names=[OUTPUT],
-            dynamic_axes={"input_ids": dynamic, "attention_mask": dynamic, OUTPUT: {0: "batch"}},
+            input_names=list(inputs),
+            output_names=[output],
+            dynamic_axes={**dict.fromkeys(inputs, dynamic), output: {0: "batch"}},
             opset_version=OPSET,
             dynamo=False,
         )
 
 
-def _fuse(source: Path, target: Path, student: Student, *, merge_projections: bool) -> None:
+def _fuse(source: Path, target: Path, shape: StudentShape, *, merge_projections: bool) -> None:
     """`merge_projections` makes those of query, key and value a part of attention, which has an int8 form
     but none in blocks; left out of it, they are matrix products like the others.
     """
@@ -100,8 +122,8 @@ def _fuse(source: Path, target: Path, student: Student, *, merge_projections: bo
         optimized = optimize_model(
             str(source),
             model_type="bert",
-            num_heads=student.shape.heads,
-            hidden_size=student.shape.hidden,
+            num_heads=shape.heads,
+            hidden_size=shape.hidden,
             optimization_options=options,
             opt_level=0,
         )
@@ -137,9 +159,9 @@ def _errors_only() -> Iterator[None]:
             logger.setLevel(level)
 
 
-def _word_table(model: ModelProto, student: Student) -> str:
+def _word_table(model: ModelProto, table: StudentShape) -> str:
     """The name of the initializer that holds the word table."""
-    shape = [student.shape.vocabulary, student.shape.hidden]
+    shape = [table.vocabulary, table.hidden]
     for node in model.graph.node:
         if node.op_type == "Gather" and node.input[1] == "input_ids":
             for initializer in model.graph.initializer:

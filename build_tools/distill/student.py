@@ -67,12 +67,17 @@ class Student(nn.Module):
         unit: Tensor = projected / projected.norm(dim=1, keepdim=True).clamp_min(1e-12)
         return unit
 
-    def pooled(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
-        """One state a sequence, (n, hidden): what the projection reads."""
+    def pooled(self, input_ids: Tensor, attention_mask: Tensor, addend: Tensor | None = None) -> Tensor:
+        """One state a sequence, (n, hidden): what the projection reads.
+
+        Args:
+            addend: joins the embeddings of words and positions, (n, t, hidden).
+        """
         # Unsqueeze, cast, subtract, multiply: in this order ONNX Runtime recognises an attention mask.
         bias = (1.0 - attention_mask[:, None, None, :].to(torch.float32)) * MASKED
         positions = torch.arange(input_ids.shape[1], device=input_ids.device)
-        states: Tensor = self.norm(self.words(input_ids) + self.positions(positions))
+        embedded = self.words(input_ids) + self.positions(positions)
+        states: Tensor = self.norm(embedded if addend is None else embedded + addend)
         for layer in self.layers:
             states = layer(states, bias)
         if self.shape.pooling == "cls":
@@ -139,7 +144,10 @@ def cut(
         ModelError: `base` is not a plain BERT encoder, or has no such layer.
     """
     config = base.config
-    _require_plain_bert(config)
+    if problem := bert_problem(config):
+        raise ModelError(
+            f"encoders.base: {problem} Name one as encoders.base, such as `packaged`; any teacher will do."
+        )
     chosen = tuple(range(config.num_hidden_layers)) if layers is None else layers
     if chosen[-1] >= config.num_hidden_layers:
         raise ModelError(
@@ -201,7 +209,8 @@ def _copy_layer(layer: nn.Module, source: nn.Module) -> None:
         layer.get_submodule(ours).load_state_dict(source.get_submodule(theirs).state_dict())
 
 
-def _require_plain_bert(config: PretrainedConfig) -> None:
+def bert_problem(config: PretrainedConfig) -> str:
+    """Why the layers of a model with this configuration cannot be copied; empty when they can."""
     found = {
         "model_type": config.model_type,
         "hidden_act": getattr(config, "hidden_act", None),  # other families call it something else
@@ -210,7 +219,5 @@ def _require_plain_bert(config: PretrainedConfig) -> None:
     expected = {"model_type": "bert", "hidden_act": "gelu", "position_embedding_type": "absolute"}
     for name, value in expected.items():
         if found[name] != value:
-            raise ModelError(
-                f"encoders.base: {name} is {found[name]!r}; students are cut from BERT encoders "
-                f"({name} {value!r}). Name one as encoders.base, such as `packaged`; any teacher will do."
-            )
+            return f"{name} is {found[name]!r}; students are cut from BERT encoders ({name} {value!r})."
+    return ""

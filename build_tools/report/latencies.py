@@ -15,7 +15,7 @@ from build_tools.report.data import Timing
 from build_tools.teacher import Teacher
 from edge_runtime.bench import latency
 from edge_runtime.bench.report import Latency, Report
-from edge_runtime.retriever import Mode
+from edge_runtime.question import Mode
 
 TEACHER_QUERIES, TEACHER_WARM_UP = 30, 3
 

@@ -30,6 +30,7 @@ class Task:
     mode: str
     k: int
     queries: Sequence[str]
+    rerank: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,11 +73,11 @@ def _answer(task: Task) -> dict[str, Any]:
     opened = edge_runtime.open(task.bundle, encoder=task.encoder, threads=task.threads, verify=task.verify)
     with opened as retriever:
         search: Any = retriever.search  # the mode is plain text here; search itself checks it
-        hits = search(task.queries[0], k=task.k, mode=task.mode)
+        hits = search(task.queries[0], k=task.k, mode=task.mode, rerank=task.rerank)
         print(json.dumps(hits[0].key if hits else None), flush=True)
         answered = time.monotonic_ns()
         for query in task.queries[1:]:
-            search(query, k=task.k, mode=task.mode)
+            search(query, k=task.k, mode=task.mode, rerank=task.rerank)
         return {"answered": answered, "memory": asdict(read_memory())}
 
 

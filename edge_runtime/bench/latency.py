@@ -23,10 +23,12 @@ from edge_runtime.bench.child import Task
 from edge_runtime.bench.report import Report, Setting
 from edge_runtime.bench.start import Start
 from edge_runtime.bench.stopwatch import Progress
-from edge_runtime.bundle import Bundle, Verification
+from edge_runtime.bundle import Bundle, Verification, read_manifest
+from edge_runtime.question import rerank_depth
 
 if TYPE_CHECKING:
-    from edge_runtime.retriever import Mode, Retriever
+    from edge_runtime.question import Mode
+    from edge_runtime.retriever import Retriever
 
 _MEMORY_QUERIES = 50
 
@@ -44,6 +46,7 @@ class _Plan:
     encoder: str | None
     threads: int
     cold_starts: int
+    rerank: int | None
 
     def __post_init__(self) -> None:
         query_file.check_count("n", self.n, least=1)
@@ -59,6 +62,7 @@ def run(
     warm_up: int = 50,
     mode: Mode = "hybrid",
     k: int = 10,
+    rerank: bool | int | None = None,
     encoder: str | None = None,
     threads: int | None = None,
     cold_starts: int = 5,
@@ -72,7 +76,7 @@ def run(
             golden queries when None.
         n: searches that are measured.
         warm_up: searches before those.
-        mode: as for `Retriever.search`, like `k`.
+        mode: as for `Retriever.search`, like `k` and `rerank`.
         encoder: as for `edge_runtime.open`, like `threads`.
         cold_starts: new processes for each of the two ways to open a bundle; 0 leaves them out.
         progress: told from time to time how far the run is.
@@ -90,6 +94,7 @@ def run(
         encoder=encoder,
         threads=device_config.read().threads if threads is None else threads,
         cold_starts=cold_starts,
+        rerank=rerank_depth(rerank, read_manifest(bundle_path)) or None,
     )
     return _run(plan, progress or stopwatch.no_progress)
 
@@ -107,6 +112,7 @@ def run_from(args: argparse.Namespace, *, progress: Progress | None = None) -> R
         warm_up=args.warm_up,
         mode=args.mode,
         k=args.k,
+        rerank=args.rerank,
         encoder=args.encoder,
         threads=args.threads,
         cold_starts=args.cold_starts,
@@ -127,6 +133,7 @@ def _run(plan: _Plan, progress: Progress) -> Report:
             warm_up=plan.warm_up,
             mode=plan.mode,
             k=plan.k,
+            rerank=plan.rerank,
             progress=progress,
         )
         setting = _setting(retriever, plan)
@@ -162,6 +169,7 @@ def _starts(plan: _Plan, progress: Progress) -> tuple[Start, ...]:
             mode=plan.mode,
             k=plan.k,
             queries=plan.queries[:_MEMORY_QUERIES],
+            rerank=plan.rerank,
         )
         starts.append(processes.measure(task, times=plan.cold_starts))
     return tuple(starts)
@@ -184,6 +192,7 @@ def _setting(retriever: Retriever, plan: _Plan) -> Setting:
         queries=len(set(plan.queries)),
         n=plan.n,
         warm_up=plan.warm_up,
+        rerank=plan.rerank,
     )
 
 

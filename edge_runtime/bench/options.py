@@ -41,6 +41,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--warm-up", type=int, default=50, metavar="N", help="searches before those (default: %(default)s)")
     add("--mode", choices=MODES, default=MODES[0], help="how to search (default: %(default)s)")
     add("-k", type=int, default=10, metavar="K", help="documents a search (default: %(default)s)")
+    add_rerank(parser)
     add("--encoder", metavar="ID", help=ENCODER_HELP)
     add("--threads", type=int, metavar="N", help=THREADS_HELP)
     add(
@@ -50,6 +51,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         help="new processes to time, for each way of opening; 0 for none (default: %(default)s)",
     )
+
+
+def add_rerank(parser: argparse.ArgumentParser) -> None:
+    """``--rerank`` and ``--rerank-depth N``, both into `rerank`: True, or how many; None without them."""
+    # Not one option with an optional number: it would take the first word of a question for it.
+    add = parser.add_mutually_exclusive_group().add_argument
+    add(
+        "--rerank",
+        action="store_const",
+        const=True,
+        help="let the bundle's reranker order the first documents anew, as many as the bundle says",
+    )
+    add("--rerank-depth", dest="rerank", type=int, metavar="N", help="the same with the first N documents")
 
 
 def add_queries(parser: argparse.ArgumentParser) -> None:

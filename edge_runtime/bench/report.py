@@ -45,6 +45,7 @@ class Setting:
     Attributes:
         bytes: of the bundle's files.
         queries: how many different ones were asked, `n` times in all, after `warm_up` unmeasured ones.
+        rerank: documents that were reranked in each; None for none.
     """
 
     bundle: str
@@ -61,6 +62,7 @@ class Setting:
     queries: int
     n: int
     warm_up: int
+    rerank: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

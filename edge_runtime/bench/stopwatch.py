@@ -11,7 +11,8 @@ from itertools import islice
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from edge_runtime.retriever import Mode, Retriever
+    from edge_runtime.question import Mode
+    from edge_runtime.retriever import Retriever
 
 Progress = Callable[[str, int, int], object]
 """Called with what is being done, how much of it is done, and how much of it there is."""
@@ -54,6 +55,7 @@ def measure(
     warm_up: int,
     mode: Mode = "hybrid",
     k: int = 10,
+    rerank: int | None = None,
     progress: Progress = no_progress,
 ) -> Laps:
     """Asks the queries one after another, `warm_up` times unmeasured and `n` times measured.
@@ -65,7 +67,7 @@ def measure(
         QueryError: as `Retriever.search`.
     """
     order = rounds(queries)
-    search = partial(_ask, retriever, mode=mode, k=k, progress=progress)
+    search = partial(_ask, retriever, mode=mode, k=k, rerank=rerank, progress=progress)
     search(list(islice(order, warm_up)), doing="warming up")
     gc.collect()
     return search(list(islice(order, n)), doing="searching")
@@ -79,12 +81,20 @@ def rounds(queries: Sequence[str]) -> Iterator[str]:
 
 
 def _ask(
-    retriever: Retriever, queries: Sequence[str], *, mode: Mode, k: int, progress: Progress, doing: str
+    retriever: Retriever,
+    queries: Sequence[str],
+    *,
+    mode: Mode,
+    k: int,
+    rerank: int | None,
+    progress: Progress,
+    doing: str,
 ) -> Laps:
     laps = Laps()
+    search = partial(retriever.search_in_laps, k=k, mode=mode, rerank=rerank, lap=laps.lap)
     step = max(1, len(queries) // _PROGRESS_STEPS)
     for done, query in enumerate(queries):
         if done % step == 0:
             progress(doing, done, len(queries))
-        laps.time(partial(retriever.search_in_laps, query, k=k, mode=mode, lap=laps.lap))
+        laps.time(partial(search, query))
     return laps

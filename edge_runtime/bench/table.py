@@ -26,12 +26,14 @@ def _header(report: Report) -> list[str]:
     clock = f"governor {device.governor or _UNKNOWN}"
     page = f"{device.page_bytes // 1024} KiB" if device.page_bytes else _UNKNOWN
     asked = f"{setting.n:,} searches, {setting.queries:,} different, after {setting.warm_up:,} to warm up"
+    reranked = f", top {setting.rerank} reranked" if setting.rerank else ""
     rows = [
         ("bundle", f"{setting.bundle} {setting.version}: {size}"),
         ("run", f"{report.started}, {asked}"),
         (
             "search",
-            f"{setting.mode}, k {setting.k}, {setting.search} index, {_plural(setting.threads, 'thread')}",
+            f"{setting.mode}{reranked}, k {setting.k}, {setting.search} index, "
+            f"{_plural(setting.threads, 'thread')}",
         ),
         ("encoder", f"{setting.encoder} on {setting.engine}"),
         ("board", f"{board}, {megabytes(device.memory_bytes)} of memory, pages of {page}"),

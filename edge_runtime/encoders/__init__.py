@@ -11,7 +11,7 @@ from edge_runtime.encoder_spec import EncoderSpec
 from edge_runtime.encoders.base import Encoder
 from edge_runtime.errors import EngineError
 
-__all__ = ["Encoder", "engine", "load", "obstacle"]
+__all__ = ["Encoder", "engine", "load", "no_engine", "obstacle"]
 
 
 def load(bundle: Bundle, spec: EncoderSpec, *, config: DeviceConfig = DEFAULT) -> Encoder:
@@ -50,22 +50,22 @@ def engine(spec: EncoderSpec, *, config: DeviceConfig = DEFAULT) -> str | None:
     Nothing is loaded, so what would really run is not known: that is `Encoder.engine`. None when the engine
     is not installed.
     """
-    name, asked = _installed(spec), config.asked(spec.kind)
+    name, asked = _installed(spec.kind), config.asked(spec.kind)
     return f"{name}, asked for {asked}" if name is not None and asked else name
 
 
-def _installed(spec: EncoderSpec) -> str | None:
-    if spec.kind == "static":
+def _installed(kind: str) -> str | None:
+    if kind == "static":
         from edge_runtime.encoders import static
 
         return static.installed()
-    if spec.kind == "tflite":
+    if kind == "tflite":
         from edge_runtime.encoders import tflite
 
         return tflite.installed()
-    from edge_runtime.encoders import onnx
+    from edge_runtime.encoders import session
 
-    return onnx.installed()
+    return session.installed()
 
 
 def obstacle(spec: EncoderSpec, features: Sequence[str] | None = None) -> str | None:
@@ -74,6 +74,11 @@ def obstacle(spec: EncoderSpec, features: Sequence[str] | None = None) -> str | 
     Args:
         features: of the processor (see `cpu.Cpu`); those of this machine when None.
     """
-    if engine(spec) is None:
-        return f"has no engine here: pip install 'edge-runtime[{spec.kind}]'"
-    return cpu.unmet(spec.requires, features)
+    return no_engine(spec.kind) or cpu.unmet(spec.requires, features)
+
+
+def no_engine(kind: str) -> str | None:
+    """Why nothing here runs models of this kind, in words that follow a model's name; None when something
+    does. Loads no engine.
+    """
+    return None if _installed(kind) else f"has no engine here: pip install 'edge-runtime[{kind}]'"

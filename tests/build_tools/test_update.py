@@ -280,3 +280,14 @@ def test_after_a_kill_between_two_renames(home: Path) -> None:
     """The old bundle has another name then; it is put back first."""
     (home / "bundle").rename(home / "bundle.old")
     assert run(home, remove=["bread-0"]).fresh
+
+
+def test_a_reranker(reranked_home: Path, tmp_path: Path, given: Callable[..., Path]) -> None:
+    """Its golden pairs name passages by their rows, which move: they are scored anew, and hold."""
+    home = Path(shutil.copytree(reranked_home, tmp_path / "reranked"))
+    model = digests(home / "bundle")["reranker/model.onnx"]
+    built = run(home, [given(NEW)], remove=["bicycle-0", "bread-0"])
+    assert digests(built.bundle)["reranker/model.onnx"] == model
+    assert self_test.replay(built.bundle).reranker is not None
+    with edge_runtime.open(built.bundle) as retriever:
+        assert retriever.search("yeast and dough", rerank=True)

@@ -21,7 +21,7 @@ import edge_runtime
 from edge_runtime import cli
 from edge_runtime.bench import options as bench_options
 from edge_runtime.manifest import EncoderCost, EncoderQuality, EncoderSpec
-from edge_runtime.retriever import Mode
+from edge_runtime.question import Mode
 
 ROOT = Path(__file__).parents[2]
 COMMAND = [sys.executable, "-W", "error", "-m", "edge_runtime.cli"]

@@ -165,12 +165,12 @@ def test_threads_of_the_device_and_of_the_caller(
     bundle: Path, write: Callable[[bytes], Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """An argument wins over the file."""
-    from edge_runtime.encoders import onnx
+    from edge_runtime.encoders import session
 
     asked = []
-    options = onnx._options
+    options = session._options
     monkeypatch.setattr(
-        onnx, "_options", lambda engine, threads: (asked.append(threads), options(engine, threads))[1]
+        session, "_options", lambda engine, threads: (asked.append(threads), options(engine, threads))[1]
     )
     write(b"threads: 2")
     for threads in (None, 1):

@@ -22,7 +22,7 @@ from edge_runtime import ClosedError, Hit, QueryError, Retriever
 from edge_runtime import manifest as manifests
 from edge_runtime.bundle import sha256
 from edge_runtime.manifest import FieldsSpec, FileEntry
-from edge_runtime.retriever import Mode
+from edge_runtime.question import Mode
 
 DOCUMENTS = 48
 QUERIES = ("yeast and dough", "chain and pedal of the wheel", "error E-102 means that water is low", "static")

@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 
 import edge_runtime
 from edge_runtime import ClosedError, Error, Hit, QueryError, Retriever
-from edge_runtime.retriever import Mode
+from edge_runtime.question import Mode
 
 DOCUMENTS = 48
 MODES = get_args(Mode)

@@ -42,8 +42,37 @@ def test_search_as_json_has_all_of_a_hit(bundle: Path, capsys: Output) -> None:
         hits = retriever.search("yeast and dough", k=3, mode="lexical")
     assert [hit["key"] for hit in found["hits"]] == [hit.key for hit in hits]
     fields = {"key", "score", "title", "text", "metadata", "passage", "dense", "lexical"}
-    assert set(found["hits"][0]) == fields
+    assert set(found["hits"][0]) == fields | {"rerank"}
     assert found["hits"][0]["lexical"] == {"rank": 1, "score": hits[0].score, "part": hits[0].score}
+
+
+@pytest.mark.parametrize(("option", "read"), [(("--rerank",), 6), (("--rerank-depth", "2"), 2)])
+def test_search_reranks(reranked_bundle: Path, capsys: Output, option: tuple[str, ...], read: int) -> None:
+    """As deep as the bundle or the caller says; a question may follow the option."""
+    run("search", str(reranked_bundle), "--json", "-k", "9", *option, "yeast and dough")
+    found = json.loads(capsys.readouterr().out)
+    assert (found["query"], found["dropped"]) == ("yeast and dough", [])
+    assert [hit["rerank"] is not None for hit in found["hits"]] == [True] * read + [False] * (9 - read)
+    run("search", str(reranked_bundle), "--json", *option, "--deadline-ms", "1e7", "yeast and dough")
+    assert json.loads(capsys.readouterr().out)["hits"] == found["hits"][:5]
+
+
+def test_search_cannot_rerank(bundle: Path, capsys: Output) -> None:
+    """One line for a bundle without a reranker, also with a deadline."""
+    for more in ((), ("--deadline-ms", "5")):
+        run("search", str(bundle), "yeast", "--rerank", *more, status=1)
+        assert capsys.readouterr().err.startswith("edge-runtime: rerank: bundle tiny has no reranker")
+
+
+def test_info_and_verify_tell_of_a_reranker(reranked_bundle: Path, capsys: Output) -> None:
+    """What it is, and that it gives what it gave."""
+    run("info", str(reranked_bundle))
+    expected = "reranker   onnx, 2 layers, 64 tokens a pair; reads the first 6 unless a search says otherwise"
+    assert expected in capsys.readouterr().out.splitlines()
+    run("verify", str(reranked_bundle))
+    assert re.search(
+        r"^reranker: \d+ golden pairs as built, scores to 0\.0000 \(", capsys.readouterr().out, re.M
+    )
 
 
 @pytest.mark.parametrize(

@@ -13,8 +13,9 @@ import yaml
 
 from edge_runtime.bench import latency
 from edge_runtime.bench.report import Report, from_json, to_json
+from edge_runtime.bench.table import table
 from edge_runtime.errors import BundleError, IntegrityError, QueryError
-from edge_runtime.retriever import Mode
+from edge_runtime.question import Mode
 
 
 @pytest.fixture(scope="module")
@@ -34,6 +35,24 @@ def test_stages_of_a_hybrid_search(hybrid: Report) -> None:
     assert names == ["lexical", "tokenize", "encode", "dense", "fuse", "fetch"]
     assert {stage.n for stage in hybrid.stages} == {20}
     assert (hybrid.total.name, hybrid.total.n) == ("total", 20)
+
+
+def test_reranking_is_two_more_stages(reranked_bundle: Path) -> None:
+    """In the report's setting and head, too; as deep as the bundle says, or the caller."""
+    report = quick(reranked_bundle, rerank=True, cold_starts=1)
+    names = [stage.name for stage in report.stages]
+    assert names == ["lexical", "tokenize", "encode", "dense", "fuse", "texts", "rerank", "fetch"]
+    assert report.setting.rerank == 6
+    assert "hybrid, top 6 reranked, k 10" in table(report)
+    assert from_json(to_json(report)) == report
+    assert quick(reranked_bundle, rerank=3).setting.rerank == 3
+    assert quick(reranked_bundle).setting.rerank is None
+
+
+def test_nothing_to_rerank_with(bundle: Path) -> None:
+    """Refused before anything is measured."""
+    with pytest.raises(QueryError, match=r"^rerank: bundle tiny has no reranker"):
+        quick(bundle, rerank=True)
 
 
 def test_the_whole_is_the_sum_of_its_stages(hybrid: Report) -> None:

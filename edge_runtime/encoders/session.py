@@ -1,0 +1,103 @@
+"""ONNX Runtime sessions: on what the device's configuration prefers, else on the CPU."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from edge_runtime.device_config import CPU, FILENAME, Provider
+from edge_runtime.encoders.base import first_line, package_version
+from edge_runtime.errors import DeviceWarning, EngineError
+
+
+def open_session(
+    path: Path, about: str, *, threads: int = 1, providers: Sequence[Provider] = ()
+) -> tuple[Any, str]:
+    """The session of a model, and the name and version of what runs it.
+
+    Args:
+        path: the model.
+        about: what it is, for errors: "encoder layers3".
+        threads: compute threads a run.
+        providers: to run it on, in order of preference. What cannot be had is left out with a
+            `DeviceWarning`; the CPU's is always the last.
+
+    Raises:
+        EngineError: onnxruntime is not installed or refuses the file.
+    """
+    try:
+        import onnxruntime
+    except ImportError as error:
+        raise EngineError(
+            f"{about} needs ONNX Runtime ({first_line(error)}); install it: pip install 'edge-runtime[onnx]'"
+        ) from None
+    version = f"onnxruntime {onnxruntime.__version__}"
+    available = onnxruntime.get_available_providers()
+    usable = [provider for provider in providers if provider.name in available]
+    session, problem = _first_session(onnxruntime, path, threads, usable)
+    if session is None:
+        raise EngineError(f"{path}: {version} refuses {about} ({problem})")
+    running = session.get_providers()
+    for provider in providers:
+        if provider.name not in running:
+            why = f"cannot use here ({problem or 'it says no more'})"
+            if provider not in usable:
+                why = f"was not built with (it has {', '.join(available)})"
+            _warn(f"{provider.name}, which {version} {why}; {', '.join(running)} runs instead")
+    accelerators = ", ".join(name for name in running if name != CPU)
+    return session, f"{version} ({accelerators})" if accelerators else version
+
+
+def installed() -> str | None:
+    """Name and version of the ONNX Runtime that `open_session` would import; None when there is none."""
+    version = package_version("onnxruntime")
+    return None if version is None else f"onnxruntime {version}".rstrip()
+
+
+def _first_session(
+    onnxruntime: Any, path: Path, threads: int, providers: Sequence[Provider]
+) -> tuple[Any, str]:
+    """The first session that can be made, None where none can; and what the first failure said."""
+    problem = ""
+    for attempt in _attempts(providers):
+        chain = [*((provider.name, dict(provider.options)) for provider in attempt), CPU]
+        try:
+            # From the path: a session made from bytes keeps them for its life.
+            session = onnxruntime.InferenceSession(
+                str(path),
+                _options(onnxruntime, threads),
+                providers=chain,
+                enable_fallback=0,  # its own prints to stdout, and forgets the providers that would do
+            )
+        except Exception as error:  # each failure has its own class in a private module
+            problem = problem or first_line(error)
+        else:
+            return session, problem
+    return None, problem
+
+
+def _attempts(providers: Sequence[Provider]) -> Iterator[Sequence[Provider]]:
+    """All together; since a failure does not tell whose it is, then each alone; then the CPU."""
+    yield providers
+    if len(providers) > 1:
+        yield from ([provider] for provider in providers)
+    if providers:
+        yield ()
+
+
+def _warn(text: str) -> None:
+    warnings.warn(f"{FILENAME} asks for {text}", DeviceWarning, stacklevel=4)
+
+
+def _options(onnxruntime: Any, threads: int) -> Any:
+    options = onnxruntime.SessionOptions()
+    # Explicit counts: the default pins threads to cores, which fails in containers.
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    # Spinning burns five times the CPU between queries; the arena only grows memory for inputs this small.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    options.enable_cpu_mem_arena = False
+    options.log_severity_level = 3
+    return options
