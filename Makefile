@@ -37,7 +37,7 @@ test: $(VENV)/.dev
 	$(BIN)/python -m pytest --cov --cov-report=term:skip-covered
 
 test-device: $(VENV)/.dev
-	$(BIN)/python -m pytest -rs -m device
+	$(BIN)/python -m pytest -rs -m "device and not long"
 
 check: $(VENV)/.dev
 	$(BIN)/ruff format --check .

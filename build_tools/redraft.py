@@ -206,12 +206,18 @@ def _finish(
         documents=documents.spec_of(written, fields.spec_of(recipe.filters.indexed)),
         files=stamp.files_of(directory),
     )
-    path = directory / manifests.FILENAME
-    path.write_bytes(manifests.dump(manifest))  # golden queries are looked up in what can be opened
+    _stamp(manifest, directory)  # golden queries are looked up in what can be opened
     golden.find_again(directory)
+    _stamp(manifest, directory)
     if manifest.reranker:
         golden_pairs.write(directory)
-    path.write_bytes(manifests.dump(replace(manifest, files=stamp.files_of(directory))))
+        _stamp(manifest, directory)
+
+
+def _stamp(manifest: Manifest, directory: Path) -> None:
+    """Writes the manifest with the files as they are now."""
+    stamped = replace(manifest, files=stamp.files_of(directory))
+    (directory / manifests.FILENAME).write_bytes(manifests.dump(stamped))
 
 
 def _earlier(spec: EncoderSpec, version: str) -> EncoderSpec:

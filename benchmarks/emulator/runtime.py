@@ -16,6 +16,7 @@ from emulator.machine import Machine
 from emulator.packages import build_wheel, packages, unpack
 
 _PACKAGES, _RUNTIME, _BUNDLE = (Machine.mount_point(place) for place in range(3))
+_STORE = "/var/lib/edge-runtime"
 _COMMAND = "import sys; from edge_runtime.cli import main; sys.exit(main())"
 
 
@@ -51,6 +52,14 @@ class Runtime:
         disk.write(folder / "bundle.img", bundle)
         disks = [required, folder / "runtime.img", folder / "bundle.img"]
         return cls(Machine(booted_from, folder, disks=disks))
+
+    def empty_store(self) -> None:
+        """Removes what is installed, as on a new board.
+
+        Raises:
+            EmulatorError: as `Machine.run`.
+        """
+        self.machine.run("rm", "-rf", _STORE, "/data")
 
     def command(self, *arguments: str, check: bool = True, stdin: str = "") -> CompletedProcess[str]:
         """``edge-runtime ARGUMENTS``, on the machine.

@@ -24,7 +24,7 @@ with open("/filler", "wb") as file:
 def board(runtime: Runtime) -> Iterator[Runtime]:
     """On, with the tiny bundle installed, and a newer one beside the store."""
     with runtime.machine.powered(Hardware("cortex-a72", memory_mb=256)):
-        runtime.machine.run("rm", "-rf", "/data")
+        runtime.empty_store()
         runtime.machine.run("cp", "-r", runtime.bundle, "/data")
         runtime.machine.run("sed", "-i", "s/^version: .*/version: 1.2.0/", f"{NEWER}/manifest.yaml")
         runtime.command("install", runtime.bundle, "--allow-downgrade", "--no-self-test")

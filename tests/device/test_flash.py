@@ -36,6 +36,7 @@ def device(runtime: Runtime) -> Iterator[Runtime]:
     with runtime.machine.powered(Hardware("cortex-a72")):
         path = f"{runtime.machine.mount_point(1)}:{runtime.machine.mount_point(0)}"
         runtime.machine.run("sh", "-c", WRAPPER.format(path=path))
+        runtime.empty_store()
         yield runtime
 
 
@@ -108,6 +109,7 @@ def test_a_line_that_breaks(device: Runtime, flash: Flash, two_engines: Path, tm
     assert device.report("status")[0]["current"].startswith("1.2.0-")
 
 
+@pytest.mark.long
 def test_bootstrap(device: Runtime, flash: Flash, two_engines: Path) -> None:
     """A store without a runtime, on a board without a network: it gets one from here, with both engines."""
     assert flash(two_engines, "--bootstrap", store="/data/edge")["state"] == "installed"

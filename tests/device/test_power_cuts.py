@@ -100,6 +100,7 @@ def board(runtime: Runtime, two_engines: Path, tmp_path_factory: pytest.TempPath
     (folder / manifests.FILENAME).write_bytes(manifests.dump(changed))
     runtime.machine.boot(HARDWARE)
     try:
+        runtime.empty_store()
         runtime.command("install", runtime.bundle)
         runtime.machine.copy(folder, NEW)
         runtime.machine.run("sync")
