@@ -74,11 +74,17 @@ def obstacle(spec: EncoderSpec, features: Sequence[str] | None = None) -> str | 
     Args:
         features: of the processor (see `cpu.Cpu`); those of this machine when None.
     """
-    return no_engine(spec.kind) or cpu.unmet(spec.requires, features)
+    if engine(spec) is None:
+        return _missing(spec.kind)
+    return cpu.unmet(spec.requires, features)
 
 
 def no_engine(kind: str) -> str | None:
     """Why nothing here runs models of this kind, in words that follow a model's name; None when something
     does. Loads no engine.
     """
-    return None if _installed(kind) else f"has no engine here: pip install 'edge-runtime[{kind}]'"
+    return _missing(kind) if _installed(kind) is None else None
+
+
+def _missing(kind: str) -> str:
+    return f"has no engine here: pip install 'edge-runtime[{kind}]'"
