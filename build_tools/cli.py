@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from build_tools import signing_commands
 from build_tools.command_options import add_overrides, add_recipe, add_train_reranker, add_update
 from build_tools.flash import command as flash_command
 from edge_runtime import __version__, schema
@@ -91,10 +92,7 @@ def _parser() -> argparse.ArgumentParser:
 
     add_train_reranker(commands).set_defaults(run=_train_reranker)
 
-    pack = commands.add_parser("pack", help="write a bundle's transport file")
-    pack.add_argument("bundle", type=Path, metavar="BUNDLE", help="a bundle's directory")
-    pack.add_argument("file", type=Path, metavar="FILE", help="the .edge file to write")
-    pack.set_defaults(run=_pack)
+    signing_commands.add(commands)
     flash_command.add(commands)
     return parser
 
@@ -176,12 +174,6 @@ def _train_reranker(options: argparse.Namespace) -> None:
     )
     _show(train_reranker(recipe, spec, build=options.build, out=options.out, progress=Progress()))
     print(f"written: {options.out}")
-
-
-def _pack(options: argparse.Namespace) -> None:
-    from build_tools.pack import pack
-
-    print(pack(options.bundle, options.file))
 
 
 def _show(card: QualityCard) -> None:

@@ -7,6 +7,7 @@ edge_runtime.Error
 ├── ModelError      a model is missing, not the official one, or of an unsupported shape
 ├── DataError       queries or relevance judgements do not fit the bundle
 ├── GateError       a measured figure fell short of the recipe's gates
+├── SigningError    a key cannot be made, read or used
 └── FlashError      a bundle, or the runtime, could not be brought to a device
     └── LineError     the line to it broke; what has arrived stays there
 """
@@ -34,6 +35,10 @@ class ModelError(BuildError):
 
 class DataError(BuildError):
     """Queries or relevance judgements do not fit the bundle."""
+
+
+class SigningError(BuildError):
+    """A key cannot be made, read or used."""
 
 
 class GateError(BuildError):

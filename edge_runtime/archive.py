@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from typing import IO
 
 from edge_runtime import manifest as manifests
+from edge_runtime import signature as signatures
 from edge_runtime import zip_records
 from edge_runtime.manifest import FileEntry
 from edge_runtime.schema import shown
@@ -21,9 +22,6 @@ from edge_runtime.zip_records import CENTRAL, LOCAL, Member
 
 ALIGNMENT = 16384
 """Of every member's data, in bytes: a page of a Raspberry Pi 5."""
-
-MAX_SIGNATURE_BYTES = 1 << 14
-"""Of a minisign file, in which a comment of at most 8 KiB is the only long part."""
 
 _CHUNK = 1 << 18
 
@@ -57,7 +55,7 @@ class Archive:
         self._next: Member | None = self._member(self._reader.exactly(4))
         self.signature: bytes | None = None
         if self._next.name == manifests.SIGNATURE.encode():
-            self.signature = self._small(self._next, MAX_SIGNATURE_BYTES)
+            self.signature = self._small(self._next, signatures.MAX_BYTES)
             self._next = None
 
     def files(self) -> Iterator[tuple[FileEntry, Iterator[bytes]]]:

@@ -12,6 +12,7 @@ import io
 import math
 import mmap
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -20,9 +21,11 @@ from numpy.lib import format as npy_format
 from numpy.typing import NDArray
 
 from edge_runtime import manifest as manifests
+from edge_runtime import signature
 from edge_runtime.errors import BundleError, IntegrityError, QueryError
 from edge_runtime.manifest import FileEntry, Manifest
 from edge_runtime.schema import shown
+from edge_runtime.signature import PublicKey, Signature
 
 Verification = Literal["full", "size"]
 
@@ -147,6 +150,32 @@ def check_files(root: Path, manifest: Manifest, *, verify: Verification) -> None
     if problems:
         lines = "\n".join(f"  {problem}" for problem in problems)
         raise IntegrityError(f"{root} is not as it was built; copy it again:\n{lines}")
+
+
+def check_signer(directory: Path, keys: Sequence[PublicKey]) -> Signature | None:
+    """Lets a bundle's directory through that one of these keys has signed; any where there are no keys.
+
+    Raises:
+        SignatureError: not signed, or by nobody who is trusted (see `signature.check`).
+        BundleError: its manifest or signature cannot be read.
+    """
+    if not keys:
+        return None
+    manifest = _small(directory / manifests.FILENAME, manifests.MAX_BYTES)
+    path = directory / manifests.SIGNATURE
+    found = _small(path, signature.MAX_BYTES) if path.exists() else None
+    return signature.check(manifest, found, keys, source=str(directory))
+
+
+def _small(path: Path, most: int) -> bytes:
+    try:
+        with path.open("rb") as file:
+            data = file.read(most + 1)
+    except OSError as error:
+        raise BundleError(f"{path}: cannot be read ({error.strerror})") from None
+    if len(data) > most:
+        raise BundleError(f"{path}: expected at most {most} bytes; found more; copy the bundle again")
+    return data
 
 
 def sha256(path: Path) -> str:

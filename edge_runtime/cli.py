@@ -17,6 +17,7 @@ import edge_runtime
 from edge_runtime import schema, search_commands, store_commands
 from edge_runtime.bench import options as bench_options
 from edge_runtime.errors import DeviceWarning, Error
+from edge_runtime.signature import key_name
 from edge_runtime.terminal import printable, to_json
 
 FAILED, INTERRUPTED = 1, 130
@@ -175,12 +176,13 @@ def _info(options: argparse.Namespace) -> None:
 
 
 def _verify(options: argparse.Namespace) -> None:
-    from edge_runtime import self_test
-    from edge_runtime.bundle import Bundle
+    from edge_runtime import device_config, self_test
+    from edge_runtime.bundle import Bundle, check_signer
     from edge_runtime.store import layout
 
     bundle = Bundle.open(options.bundle, verify="full")
     layout.check_manifest(bundle.root)
+    signed = check_signer(bundle.root, device_config.read().keys)
     manifest = bundle.manifest
     bundle.close()
     outcome = None if options.files_only else self_test.replay(options.bundle)
@@ -188,10 +190,15 @@ def _verify(options: argparse.Namespace) -> None:
     files = len(manifest.files)
     if options.json:
         facts = {"name": manifest.name, "version": manifest.version, "files": files, "bytes": total}
+        signer = None if signed is None else {"key": key_name(signed.key_id), "comment": signed.comment}
         tested = {} if outcome is None else {"golden": dataclasses.asdict(outcome)}
-        print(to_json(facts | tested))
+        print(to_json(facts | {"signer": signer} | tested))
         return
     print(f"{manifest.name} {manifest.version}: {files} files, {total / 1e6:.1f} MB, as built")
+    if signed:
+        print(printable(f"signed by {key_name(signed.key_id)}: {signed.comment}"))
+    else:
+        print("not checked: who made it, for device.yaml trusts no key")
     for each in outcome.replays if outcome else ():
         cosine = f"cosine {each.cosine:.4f}"
         print(f"{each.encoder}: {each.queries} golden queries as built, {cosine} ({each.engine})")

@@ -14,7 +14,8 @@ from pathlib import Path
 
 from edge_runtime import home, schema, strict_yaml
 from edge_runtime.errors import ConfigError, StateError
-from edge_runtime.schema import require, require_match, shown
+from edge_runtime.schema import SchemaError, require, require_match, shown
+from edge_runtime.signature import PublicKey
 
 FILENAME = "device.yaml"
 MAX_BYTES = 1 << 16
@@ -105,15 +106,28 @@ class DeviceConfig:
 
     Attributes:
         threads: compute threads of an engine, a query, where the program that asks does not say.
+        trusted_keys: public keys of minisign; where there is one, only bundles that one of them has signed
+            are installed and opened.
     """
 
     threads: int = 1
     onnx: OnnxConfig = field(default_factory=OnnxConfig)
     tflite: TfliteConfig = field(default_factory=TfliteConfig)
+    trusted_keys: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
+        for number, line in enumerate(self.trusted_keys):
+            try:
+                PublicKey.parse(line)
+            except ValueError as error:
+                raise SchemaError(("trusted_keys", number), str(error)) from None
         expected = f"expected 1 to {MAX_THREADS}; found {self.threads}"
         require(1 <= self.threads <= MAX_THREADS, "threads", expected)
+
+    @property
+    def keys(self) -> tuple[PublicKey, ...]:
+        """The trusted keys, for `signature.check`."""
+        return tuple(map(PublicKey.parse, self.trusted_keys))
 
     def accelerators(self, kind: str) -> tuple[str, ...]:
         """What encoders of this kind should run on before the processor, in words."""

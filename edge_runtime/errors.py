@@ -5,6 +5,7 @@
     │   ├── ManifestError         manifest.yaml is missing, malformed or contradicts itself
     │   ├── IntegrityError        a file is missing, unlisted, cut short or not the bytes that were built
     │   ├── ArchiveError          a transport file (.edge) is cut short, damaged or not as pack writes it
+    │   ├── SignatureError        not signed, or not by a key that this device trusts
     │   └── CompatibilityError    sound, but made for another runtime, engine or library version
     ├── EngineError             the inference engine is not installed or cannot run the encoder
     ├── SelfTestError           an encoder does not give on this device what it gave at the build
@@ -41,6 +42,10 @@ class IntegrityError(BundleError):
 
 class ArchiveError(BundleError):
     """A transport file (.edge) is cut short, damaged or not as ``edge-build pack`` writes it."""
+
+
+class SignatureError(BundleError):
+    """A bundle is not signed, or not by a key that device.yaml trusts."""
 
 
 class CompatibilityError(BundleError):

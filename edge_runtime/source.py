@@ -6,6 +6,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
+from edge_runtime import bundle as bundles
 from edge_runtime import choice, device_config
 from edge_runtime import manifest as manifests
 from edge_runtime.bundle import Verification
@@ -30,6 +31,7 @@ class Source:
         config = device_config.read()
         opened = opening.open_bundle(self.bundle, verify=self.verify)
         try:
+            bundles.check_signer(opened.root, config.keys)
             resolved = choice.resolve(opened.manifest, opened.root, self.encoder, config=config)
             return Parts.load(opened, encoder=resolved, threads=self.threads, config=config)
         except BaseException:

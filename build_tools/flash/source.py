@@ -10,7 +10,7 @@ from pathlib import Path
 
 from build_tools.errors import FlashError
 from edge_runtime import manifest as manifests
-from edge_runtime.archive import MAX_SIGNATURE_BYTES
+from edge_runtime import signature as signatures
 from edge_runtime.bundle import Bundle
 from edge_runtime.manifest import FileEntry, Manifest
 from edge_runtime.store import sources, staging
@@ -74,7 +74,7 @@ def _read(given: Path, directory: Path) -> Source:
     manifest_bytes = (directory / manifests.FILENAME).read_bytes()
     path = directory / manifests.SIGNATURE
     signature = path.read_bytes() if path.exists() else None
-    if signature is not None and len(signature) > MAX_SIGNATURE_BYTES:
-        raise FlashError(f"{path}: expected at most {MAX_SIGNATURE_BYTES} bytes; found {len(signature)}")
+    if signature is not None and len(signature) > signatures.MAX_BYTES:
+        raise FlashError(f"{path}: expected at most {signatures.MAX_BYTES} bytes; found {len(signature)}")
     manifest = manifests.parse(manifest_bytes, str(directory / manifests.FILENAME))
     return Source(given, directory, manifest_bytes, signature, manifest)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from edge_runtime import disk, home
+from edge_runtime import device_config, disk, home, signature
 from edge_runtime.errors import StoreError
 from edge_runtime.store import layout
 from edge_runtime.store.held import Held
@@ -21,12 +21,20 @@ def admit(incoming: Incoming, *, held: Held, allow_downgrade: bool) -> None:
         held: files of installed bundles, which take no room again.
 
     Raises:
+        SignatureError: not signed by a key that this device trusts, where it trusts any.
+        ConfigError: device.yaml, which names those keys, cannot be used.
         StoreError: older than what is in use and `allow_downgrade` is False, or no room for it.
     """
-    # Who made it: `incoming.manifest_bytes` against `incoming.signature`, before any other question.
+    check_signer(incoming)
     if not allow_downgrade:
         _refuse_older(incoming)
     _check_room(incoming, held)
+
+
+def check_signer(incoming: Incoming) -> None:
+    """Who made it, before any other question. Raises as `admit` does."""
+    keys = device_config.read().keys
+    signature.check(incoming.manifest_bytes, incoming.signature, keys, source=incoming.source)
 
 
 def _refuse_older(incoming: Incoming) -> None:

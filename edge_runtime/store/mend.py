@@ -15,6 +15,7 @@ from edge_runtime import bundle as bundles
 from edge_runtime import disk
 from edge_runtime.errors import StoreError
 from edge_runtime.store import content, layout, lock, sources, staging
+from edge_runtime.store.admission import check_signer
 from edge_runtime.store.held import Held
 from edge_runtime.store.sources import Incoming
 
@@ -66,6 +67,7 @@ def repair(
             what = f"{manifest.name} {bundle} is not installed"
             raise StoreError(f"{incoming.source}: {what}; edge-runtime install brings it")
         try:
+            check_signer(incoming)
             staging.clean()
             mended = mend(directory, incoming, held=Held.look(), progress=progress)
             content.read_back(directory, incoming)

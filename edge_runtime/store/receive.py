@@ -13,7 +13,7 @@ from contextlib import suppress
 from typing import Literal, NoReturn
 
 from edge_runtime import manifest as manifests
-from edge_runtime.archive import MAX_SIGNATURE_BYTES
+from edge_runtime import signature as signatures
 from edge_runtime.errors import Error, StoreError
 from edge_runtime.manifest import FileEntry
 from edge_runtime.store import arrivals, layout, lock
@@ -171,7 +171,7 @@ def _offered(line: Line) -> Listed:
             f"speaks version {offer.protocol} of this protocol, and edge-runtime {__version__} {PROTOCOL}"
         )
         raise StoreError(f"edge-build flash {problem}; edge-build flash --bootstrap brings its own")
-    sizes = (offer.manifest, manifests.MAX_BYTES), (offer.signature or 0, MAX_SIGNATURE_BYTES)
+    sizes = (offer.manifest, manifests.MAX_BYTES), (offer.signature or 0, signatures.MAX_BYTES)
     for size, most in sizes:
         if not 0 <= size <= most:
             raise StoreError(f"the offer: expected 0 to {most} bytes; found {size}")

@@ -11,7 +11,8 @@ from typing import Protocol
 
 from edge_runtime import bundle as bundles
 from edge_runtime import manifest as manifests
-from edge_runtime.archive import MAX_SIGNATURE_BYTES, Archive
+from edge_runtime import signature as signatures
+from edge_runtime.archive import Archive
 from edge_runtime.errors import ArchiveError, BundleError
 from edge_runtime.manifest import FileEntry, Manifest
 
@@ -51,7 +52,7 @@ class Folder:
         bundles.check_files(directory, self.manifest, verify="size")
         self.manifest_bytes = self._small(manifests.FILENAME, manifests.MAX_BYTES) or b""
         self.manifest = manifests.parse(self.manifest_bytes, str(directory / manifests.FILENAME))
-        self.signature = self._small(manifests.SIGNATURE, MAX_SIGNATURE_BYTES)
+        self.signature = self._small(manifests.SIGNATURE, signatures.MAX_BYTES)
 
     def files(self) -> Iterator[tuple[FileEntry, Iterator[bytes]]]:
         """As `Incoming` has it. Raises `BundleError` for a file that cannot be read."""

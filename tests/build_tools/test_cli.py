@@ -21,7 +21,7 @@ from tests.build_tools.updates import NEW
 ROOT = Path(__file__).parents[2]
 
 
-COMMANDS = ("build", "distill", "update", "evaluate", "report", "train-reranker", "pack", "flash")
+COMMANDS = ("build", "distill", "update", "evaluate", "report", "train-reranker", "keygen", "pack", "flash")
 
 
 def parsers() -> Iterator[tuple[str, argparse.ArgumentParser]]:
