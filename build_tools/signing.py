@@ -147,6 +147,8 @@ def write_keys(path: Path, passphrase: str) -> PublicKey:
         SigningError: one of the files is there already, or cannot be written.
     """
     key, public = SecretKey.generate(), path.with_suffix(".pub")
+    if path == public:
+        raise SigningError(f"{path}: is the public key's name; name the secret key something else")
     comment = f"{COMMENT}minisign public key {key.public}"
     contents = (
         (path, key.dump(passphrase), 0o600),

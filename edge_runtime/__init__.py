@@ -27,6 +27,7 @@ from edge_runtime.errors import (
     ManifestError,
     QueryError,
     SelfTestError,
+    SignatureError,
     StateError,
     StoreError,
 )
@@ -60,6 +61,7 @@ __all__ = [
     "Results",
     "Retriever",
     "SelfTestError",
+    "SignatureError",
     "Snippet",
     "StateError",
     "StoreError",

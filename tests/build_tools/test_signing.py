@@ -90,6 +90,8 @@ def test_no_key_is_replaced(tmp_path: Path) -> None:
         write_keys(tmp_path / "other.key", "")
     assert (tmp_path / "edge.key").read_bytes() == before
     assert not (tmp_path / "other.key").exists()
+    with pytest.raises(SigningError, match=r"my\.pub: is the public key's name"):
+        write_keys(tmp_path / "my.pub", "")
     with pytest.raises(SigningError, match=r"cannot be written \(No such file"):
         write_keys(tmp_path / "gone" / "edge.key", "")
 

@@ -135,7 +135,7 @@ def test_the_public_surface_is_exactly_this() -> None:
     """A name more or less is a decision, not an accident."""
     errors = ["BundleError", "ClosedError", "CompatibilityError", "EngineError", "Error", "IntegrityError"]
     errors += ["ArchiveError", "ConfigError", "ManifestError", "QueryError", "SelfTestError", "StateError"]
-    errors += ["StoreError"]
+    errors += ["SignatureError", "StoreError"]
     answers = ["Duplicate", "Evidence", "Hit", "Passage", "Results", "Snippet"]
     assert sorted(edge_runtime.__all__) == sorted(
         [*errors, *answers, "DeviceWarning", "Info", "Retriever", "__version__", "open"]

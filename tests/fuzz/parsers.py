@@ -11,7 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from build_tools.pack import pack
-from edge_runtime import device_config, filters, manifest, state
+from edge_runtime import device_config, filters, manifest, signature, state
 from edge_runtime.archive import Archive
 from edge_runtime.errors import Error
 
@@ -43,6 +43,12 @@ _SEEDS: dict[str, tuple[bytes, ...]] = {
         b'{"section": "1", "year": {"gte": 2020, "lt": 2.5e3}, "lang": {"in": ["en", "de", null]}}',
         b'{"or": [{"a": {"exists": true}}, {"not": {"b": false}}, {"and": [{"c": -1}]}]}',
     ),
+    "signature": (
+        b"untrusted comment: x\n"
+        b"RUTNvHbeXhfWg7pMgd6TBwc8zg8OIl11V1q6bJPFanzOn1nu817ceH9hOorxns9bDNmo87THAejx9370oVdMToMNmpCzUTQAQwQ=\n"
+        b"trusted comment: tiny 1.0.0\n"
+        b"kDdOgyDUX87hiLQvDCdNVTkyOTKK4/tSthBV2hyQ6Tp7bPRigYsfA3aqvX84m+6dj1oXDZJrF+v2Ut3xeiAUCg==\n",
+    ),
     "state": (
         b"calibrations: []\ntrial: {bundle: 1.0.0-0123456789ab, limit: 3, tries: 1}\nevents:\n"
         b"- {when: '2026-01-01T00:00:00+00:00', bundle: 1.0.0-0123456789ab, action: install, result: done}\n",
@@ -66,11 +72,18 @@ def kept(name: str) -> list[bytes]:
     return [path.read_bytes() for path in sorted((CORPUS / name).iterdir())]
 
 
+def _signature(data: bytes) -> None:
+    """What is read is written such that it is read again as the same."""
+    found = signature.Signature.parse(data, "fuzz")
+    assert signature.Signature.parse(found.dump(), "fuzz") == found
+
+
 PARSERS: dict[str, Callable[[bytes], object]] = {
     "archive": _archive,
     "device": device_config.parse,
     "filter": _filter,
     "manifest": _manifest,
+    "signature": _signature,
     "state": state.parse,
 }
 
