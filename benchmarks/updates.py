@@ -119,7 +119,7 @@ def _afresh(home: Path) -> None:
     recipe, workspace, progress = record.need(home).recipe, Workspace(home / STAGES), Progress()
     corpus = corpus_of(home / BUNDLE, read_manifest(home / BUNDLE))
     tower = Tower.load(recipe.teacher)
-    full, key = encode_corpus(tower, corpus, workspace, progress)
+    full, key = encode_corpus(recipe, tower, corpus, workspace, progress)
     _, vectors = reduce_vectors(recipe.teacher, tower, full, key, workspace, progress)
     build_index(recipe, vectors, workspace, progress)
     build_lexical(recipe, corpus, workspace, progress)

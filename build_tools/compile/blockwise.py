@@ -13,6 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 from onnx import ModelProto, NodeProto, TensorProto, helper, numpy_helper
 
+from edge_runtime.encoders.session import forbid_telemetry
+
 BLOCK = 32
 BITS = 8
 DOMAIN = "com.microsoft"
@@ -39,6 +41,7 @@ def quantize_blocks(matrix: NDArray[Any]) -> tuple[NDArray[np.uint8], NDArray[np
 
 def quantize_matrices(model: ModelProto) -> None:
     """Turns every product with a constant matrix, MatMul or Gemm, into MatMulNBits, in place."""
+    forbid_telemetry()
     from onnxruntime.quantization.onnx_model import ONNXModel
 
     ONNXModel(model).replace_gemm_with_matmul()

@@ -28,6 +28,7 @@ from build_tools.compile.rows import quantize_rows
 from build_tools.distill.student import Student, StudentShape
 from build_tools.errors import BuildError
 from build_tools.recipe_compile import Precision
+from edge_runtime.encoders.session import forbid_telemetry
 
 OPSET = 17
 MODEL, WEIGHTS = "model.onnx", "weights.bin"
@@ -112,6 +113,7 @@ def _fuse(source: Path, target: Path, shape: StudentShape, *, merge_projections:
     """`merge_projections` makes those of query, key and value a part of attention, which has an int8 form
     but none in blocks; left out of it, they are matrix products like the others.
     """
+    forbid_telemetry()
     from onnxruntime.transformers.fusion_options import FusionOptions
     from onnxruntime.transformers.optimizer import optimize_model
 
@@ -131,6 +133,7 @@ def _fuse(source: Path, target: Path, shape: StudentShape, *, merge_projections:
 
 
 def _quantize(source: Path, target: Path) -> None:
+    forbid_telemetry()
     from onnxruntime.quantization import QuantType, quantize_dynamic
 
     with _errors_only():  # "consider pre-processing": already fused

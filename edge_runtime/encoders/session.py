@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import warnings
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -27,6 +28,7 @@ def open_session(
     Raises:
         EngineError: onnxruntime is not installed or refuses the file.
     """
+    forbid_telemetry()
     try:
         import onnxruntime
     except ImportError as error:
@@ -48,6 +50,16 @@ def open_session(
             _warn(f"{provider.name}, which {version} {why}; {', '.join(running)} runs instead")
     accelerators = ", ".join(name for name in running if name != CPU)
     return session, f"{version} ({accelerators})" if accelerators else version
+
+
+def forbid_telemetry() -> None:
+    """Keeps ONNX Runtime from reporting to its makers; to be called before it is imported.
+
+    From 1.29 on it has a thread that does so over the network, and keeps an identifier of the device in the
+    user's home. These variables are its full opt-out, by the released name and by that of early builds; the
+    function of its Python API comes too late for the first report. See Privacy.md in its package.
+    """
+    os.environ.update(ORT_DISABLE_TELEMETRY="1", ORT_TELEMETRY_DISABLED="1")
 
 
 def installed() -> str | None:

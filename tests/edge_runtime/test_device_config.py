@@ -82,7 +82,10 @@ def test_an_empty_file_is_the_defaults(write: Callable[[bytes], Path], data: byt
 @pytest.mark.parametrize(
     ("text", "problem"),
     [
-        ("thread: 2", r"thread: unknown key; allowed here: threads, onnx, tflite, trusted_keys \(did you mean threads\?\)"),
+        (
+            "thread: 2",
+            r"thread: unknown key; .*, trusted_keys \(did you mean threads\?\)",
+        ),
         ("threads: 0", "threads: expected 1 to 256; found 0"),
         ("threads: 257", "threads: expected 1 to 256; found 257"),
         ("threads: two", "threads: expected a whole number; found 'two'"),

@@ -218,7 +218,7 @@ def test_given_up_when_the_deadline_passes_meanwhile(
         assert len(read) == 3
         assert hits.dropped == ("rerank",)
         assert list(hits) == list(plain)
-        assert opened._pace._a_character is not None
+        assert opened._current.parts.pace._a_character is not None
 
 
 def test_enough_time(retriever: Retriever) -> None:

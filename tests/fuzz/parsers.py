@@ -69,7 +69,7 @@ def seeds(name: str) -> list[bytes]:
 
 def kept(name: str) -> list[bytes]:
     """Inputs that once reached something new, or were once too much for the parser."""
-    return [path.read_bytes() for path in sorted((CORPUS / name).iterdir())]
+    return [path.read_bytes() for path in sorted((CORPUS / name).glob("*"))]
 
 
 def _signature(data: bytes) -> None:
