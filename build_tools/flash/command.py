@@ -58,7 +58,7 @@ def _flash(options: argparse.Namespace) -> None:
     from build_tools.flash import source, summary, targets
     from build_tools.flash.bootstrap import Bootstrap
     from build_tools.flash.run import Conditions, flash
-    from build_tools.flash.wheelhouse import engines
+    from build_tools.flash.wheelhouse import extras_for
 
     given = [targets.parse(text) for text in _once(options.to)]
     if options.bootstrap and not any(isinstance(each, targets.SshTarget) for each in given):
@@ -74,7 +74,8 @@ def _flash(options: argparse.Namespace) -> None:
         tempfile.TemporaryDirectory(prefix="edge-flash-") as wheels,
         summary.bars(Console(stderr=True)) as progress,
     ):
-        runtime = Bootstrap(engines(bundle.manifest), Path(wheels)) if options.bootstrap else None
+        extras = extras_for(bundle.manifest, signed=bundle.signature is not None)
+        runtime = Bootstrap(extras, Path(wheels)) if options.bootstrap else None
         results = flash(bundle, given, conditions, progress=progress, bootstrap=runtime)
     if options.json:
         print(json.dumps([dataclasses.asdict(each) for each in results], indent=2))

@@ -53,9 +53,11 @@ class Board:
         require(_OLDEST_GLIBC <= self.glibc < 1000, "glibc", f"expected a GNU C library from 2.17 on, {hint}")
 
 
-def engines(manifest: Manifest) -> tuple[str, ...]:
-    """The extras of the runtime that a bundle's encoders need, sorted; static ones need none."""
-    return tuple(sorted({encoder.kind for encoder in manifest.encoders} - {"static"}))
+def extras_for(manifest: Manifest, *, signed: bool) -> tuple[str, ...]:
+    """The extras of the runtime that a bundle needs, sorted: engines, and what checks its signature."""
+    kinds = {encoder.kind for encoder in manifest.encoders} - {"static"}
+    kinds |= {manifest.reranker.kind} if manifest.reranker else set()
+    return tuple(sorted({*kinds, "signing"} if signed else kinds))
 
 
 def fetch(board: Board, extras: Sequence[str], folder: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -40,9 +41,14 @@ def test_what_fits() -> None:
     assert platforms[-2:] == ["manylinux_2_17_aarch64", "manylinux2014_aarch64"]
 
 
-def test_engines() -> None:
-    """Of the bundle's encoders; a static one needs none."""
-    assert wheelhouse.engines(manifests.read(GOLDEN / manifests.FILENAME)) == ("onnx",)
+def test_extras() -> None:
+    """The engines of the bundle's encoders, of which a static one needs none, and of its reranker."""
+    manifest = manifests.read(GOLDEN / manifests.FILENAME)
+    assert wheelhouse.extras_for(manifest, signed=False) == ("onnx",)
+    assert wheelhouse.extras_for(manifest, signed=True) == ("onnx", "signing")
+    (static,) = (encoder for encoder in manifest.encoders if encoder.kind == "static")
+    alone = replace(manifest, encoders=(static,))
+    assert wheelhouse.extras_for(alone, signed=False) == ()
 
 
 def test_digest(tmp_path: Path) -> None:
