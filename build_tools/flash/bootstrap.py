@@ -79,7 +79,7 @@ class Bootstrap:
     """Brings this version of the runtime to devices; wheels are fetched once for those that are alike."""
 
     def __init__(self, extras: Sequence[str], folder: Path) -> None:
-        """`extras` are those of edge-runtime that it needs; `folder` is an empty one that stays while this is used."""
+        """`extras` are those of edge-runtime; `folder` is an empty one that stays while this is used."""
         self._extras, self._folder = tuple(extras), folder
         self._guard = threading.Lock()
         self._fetched: dict[Board, Path] = {}
