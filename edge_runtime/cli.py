@@ -195,10 +195,6 @@ def _verify(options: argparse.Namespace) -> None:
         print(to_json(facts | {"signer": signer} | tested))
         return
     print(f"{manifest.name} {manifest.version}: {files} files, {total / 1e6:.1f} MB, as built")
-    if signed:
-        print(printable(f"signed by {key_name(signed.key_id)}: {signed.comment}"))
-    else:
-        print("not checked: who made it, for device.yaml trusts no key")
     for each in outcome.replays if outcome else ():
         cosine = f"cosine {each.cosine:.4f}"
         print(f"{each.encoder}: {each.queries} golden queries as built, {cosine} ({each.engine})")
@@ -207,6 +203,10 @@ def _verify(options: argparse.Namespace) -> None:
         print(f"reranker: {figures} ({pairs.engine})")
     for name, reason in outcome.skipped.items() if outcome else ():
         print(f"{name}: not tested, it {reason}")
+    if signed:
+        print(printable(f"signed by {key_name(signed.key_id)}: {signed.comment}"))
+    else:
+        print("not checked: who made it, for device.yaml trusts no key")
 
 
 def _doctor(options: argparse.Namespace) -> None:

@@ -16,7 +16,8 @@ from hypothesis import strategies as st
 
 from build_tools.pack import pack
 from edge_runtime import manifest as manifests
-from edge_runtime.archive import ALIGNMENT, MAX_SIGNATURE_BYTES, Archive
+from edge_runtime import signature as signatures
+from edge_runtime.archive import ALIGNMENT, Archive
 from edge_runtime.errors import ArchiveError, BundleError, Error, ManifestError
 from edge_runtime.manifest import FileEntry, Manifest
 
@@ -231,7 +232,7 @@ LIES: dict[str, tuple[Lie, str]] = {
     ),
     "a huge signature": (
         lambda parts: zipped(
-            [parts[0], Part(manifests.SIGNATURE, bytes(MAX_SIGNATURE_BYTES + 1)), *parts[1:]]
+            [parts[0], Part(manifests.SIGNATURE, bytes(signatures.MAX_BYTES + 1)), *parts[1:]]
         ),
         "has 16385 bytes; expected at most 16384",
     ),
