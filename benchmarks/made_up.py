@@ -6,12 +6,11 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from build_tools import documents, fields, index, lexical, recipe
+from build_tools import documents, fields, index, lexical, loose, recipe
 from build_tools.corpus.document import Passage
 from edge_runtime import manifest
 from edge_runtime.allowed import Allowed
@@ -85,21 +84,10 @@ def make(folder: Path, passages: int, ndim: int, queries: int, seed: int = 0) ->
     about = zip(_spread(chance.permutation(passages)), _spread(_by_cluster(chance, member)), strict=True)
     documents.write(_passages(texts, about), folder)
     fields.write(folder, FIELDS)
-    spec = index.write(vectors, folder / index.FILENAME, spec=recipe.IndexSpec(), advance=lambda _: None)
+    spec = index.write(vectors, folder, spec=recipe.IndexSpec(), advance=lambda _: None)
     words = lexical.write(texts, folder, spec=recipe.LexicalSpec(stemmer="none"))
     cosines = _cosines(quantize(asked, spec.scale), quantize(vectors, spec.scale))
-    files: Any = _Files(folder)
-    return Made(folder, Bundle(folder, files), spec, words, asked, questions, cosines)
-
-
-class _Files:
-    """As much of a manifest as a bundle asks for a mapping."""
-
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-
-    def entry(self, path: str) -> manifest.FileEntry:
-        return manifest.FileEntry(path, (self._folder / path).stat().st_size, "0" * 64)
+    return Made(folder, loose.bundle(folder), spec, words, asked, questions, cosines)
 
 
 def _units(vectors: NDArray[np.float32]) -> NDArray[np.float32]:

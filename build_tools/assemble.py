@@ -51,7 +51,8 @@ def draft(parts: Parts, directory: Path) -> None:
         shutil.copytree(parts.reranker.path, directory / RERANKER)
         shutil.copyfile(parts.reranker.tokenizer, directory / _reranker_tokenizer(parts, parts.reranker))
         (directory / GOLDEN_PAIRS).write_bytes(b"")
-    shutil.copyfile(parts.index, directory / parts.index_spec.path)
+    copy = shutil.copytree if parts.index.is_dir() else shutil.copyfile
+    copy(parts.index, directory / parts.index_spec.path)
     for name in (documents.FILENAME, documents.OWNERS):
         shutil.copyfile(parts.corpus.stage.directory / name, directory / name)
     if parts.recipe.filters.indexed:

@@ -14,7 +14,6 @@ from build_tools.distill.student import Student
 from build_tools.distill.trainer import encode_tokens
 from build_tools.errors import DataError
 from build_tools.evaluate import Questions, Ranked, VectorSpace
-from build_tools.index import FILENAME as DENSE
 from build_tools.index import recall_at_10
 from build_tools.quality import THROUGH_INDEX, Parity, Row
 from build_tools.teacher import Teacher
@@ -147,7 +146,8 @@ def _add_student(
         meter.add(f"{encoder_id}, exact float32", reference.space.rank(vectors))
         compiled = reference.space.rank(retriever.encode(meter.texts))
         meter.add(f"{encoder_id}, int8", compiled, size=size_of(directory, encoder_id))
-    index_size = _size(directory, DENSE)
+    index = manifests.read(directory / manifests.FILENAME).index
+    index_size = _size(directory, index.path)
     dense = evaluate.bundle_rankings(retriever, meter.texts, "dense")
     meter.add(f"{encoder_id}, {THROUGH_INDEX}", dense, size=index_size)
     meter.add(f"{encoder_id}, hybrid", evaluate.bundle_rankings(retriever, meter.texts, "hybrid"))

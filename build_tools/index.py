@@ -3,67 +3,129 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 from usearch.index import Index
 
-from build_tools import recipe
+from build_tools import cells, recipe
 from build_tools.errors import BuildError
 from edge_runtime import manifest
 from edge_runtime.dense import quantize
 from edge_runtime.ranking import Ranking
 
 FILENAME = "dense.usearch"
+FOLDER = "dense"
+"""Of the files of cells, where these are the index."""
+
+EXPANSION_GRAPH, EXPANSION_IVF = 96, 200
+"""Where neither the recipe nor held-out queries say."""
+
 BLOCK = 8192
 TIE = 1e-6
 """Passages whose exact scores differ by less than this are interchangeable (many texts occur twice)."""
 
+_GRAPH_BYTES_AN_EDGE = 9  # 5 each way, and some for levels and keys: 533 bytes a vector of 384 dimensions
+
 
 def write(
     vectors: NDArray[np.float32],
-    path: Path,
+    directory: Path,
     *,
     spec: recipe.IndexSpec,
     advance: Callable[[int], None],
 ) -> manifest.IndexSpec:
-    """Writes vectors as int8 under one global scale, to a usearch file.
+    """Writes vectors as int8 under one global scale, to the files of an index in `directory`.
 
     Args:
         vectors: float32 (n, ndim), of unit length; may be a mapped file.
         advance: told how many more vectors are in.
 
+    Returns:
+        The manifest's entry, its path relative to `directory`. How far a search looks is the recipe's, or
+        where that leaves it open a starting point for `tuning`.
+
     Raises:
-        BuildError: the file cannot be written.
+        BuildError: a file cannot be written.
     """
     scale = global_scale(vectors)
     starts = range(0, len(vectors), BLOCK)
     codes = (quantize(np.asarray(vectors[start : start + BLOCK]), scale) for start in starts)
-    return write_codes(codes, path, ndim=vectors.shape[1], scale=scale, spec=spec, advance=advance)
+    count, ndim = vectors.shape
+    return write_codes(codes, directory, count=count, ndim=ndim, scale=scale, spec=spec, advance=advance)
 
 
 def write_codes(
     blocks: Iterable[NDArray[np.int8]],
-    path: Path,
+    directory: Path,
     *,
+    count: int,
     ndim: int,
     scale: float,
     spec: recipe.IndexSpec,
     advance: Callable[[int], None],
 ) -> manifest.IndexSpec:
-    """Writes vectors that are int8 under `scale` already, to a usearch file.
-
-    One thread: with more, the graph would differ from run to run.
+    """Writes vectors that are int8 under `scale` already, as `write` does.
 
     Args:
-        blocks: int8 (some, ndim), in the order of the rows.
-        advance: told how many more vectors are in.
-
-    Raises:
-        BuildError: the file cannot be written.
+        blocks: int8 (some, ndim), in the order of the rows, `count` in all.
     """
+    search = strategy(spec, count, ndim)
+    if search == "ivf":
+        codes = np.empty((count, ndim), np.int8)
+        start = 0
+        for block in blocks:
+            codes[start : start + len(block)] = block
+            start += len(block)
+        amount = min(spec.cells or cells.default_cells(count), count)
+        cells.write(codes, directory / FOLDER, cells=amount, advance=advance)
+        expansion, probes, writer = EXPANSION_IVF, max(1, amount // 8), "scikit-learn"
+    else:
+        _write_graph(blocks, directory / FILENAME, ndim, spec, advance)
+        expansion, probes, writer = EXPANSION_GRAPH, None, "usearch"
+    return manifest.IndexSpec(
+        path=FOLDER if search == "ivf" else FILENAME,
+        search=search,
+        metric="cos",
+        dtype="i8",
+        ndim=ndim,
+        count=count,
+        scale=scale,
+        expansion=spec.expansion_search or expansion,
+        writer={writer: version(writer)},
+        probes=probes if spec.probes is None or probes is None else min(spec.probes, amount),
+    )
+
+
+def strategy(spec: recipe.IndexSpec, count: int, ndim: int) -> Literal["exact", "hnsw", "ivf"]:
+    """How so many vectors are searched, where the recipe leaves it open: by what has to be in memory."""
+    if spec.strategy != "auto":
+        return spec.strategy
+    if count <= spec.exact_below:
+        return "exact"
+    graph = count * (ndim + _GRAPH_BYTES_AN_EDGE * spec.connectivity)
+    return "hnsw" if graph <= spec.memory_mb * 1e6 else "ivf"
+
+
+def shape(spec: manifest.IndexSpec, directory: Path) -> tuple[str, int]:
+    """How an index in `directory` is searched, and how many cells it has."""
+    if spec.search != "ivf":
+        return spec.search, 0
+    return spec.search, len(np.load(directory / spec.path / "centroids.npy", mmap_mode="r"))
+
+
+def _write_graph(
+    blocks: Iterable[NDArray[np.int8]],
+    path: Path,
+    ndim: int,
+    spec: recipe.IndexSpec,
+    advance: Callable[[int], None],
+) -> None:
+    """One thread: with more, the graph would differ from run to run."""
     index = Index(
         ndim=ndim,
         metric="cos",
@@ -79,17 +141,6 @@ def write_codes(
         index.save(str(path))
     except RuntimeError as error:  # usearch's only kind
         raise BuildError(f"{path}: cannot be written ({error})") from None
-    return manifest.IndexSpec(
-        path=FILENAME,
-        search="exact" if len(index) <= spec.exact_below else "hnsw",
-        metric="cos",
-        dtype="i8",
-        ndim=ndim,
-        count=len(index),
-        scale=scale,
-        expansion=spec.expansion_search,
-        writer={"usearch": version("usearch")},
-    )
 
 
 def global_scale(vectors: NDArray[np.float32]) -> float:
@@ -120,15 +171,38 @@ def exact_search(
     return best_rows, best_scores
 
 
+@dataclass(frozen=True, slots=True)
+class Recall:
+    """recall@10 by exact float32 search, which is done once for all that is asked.
+
+    Attributes:
+        vectors: float32 (n, ndim), of unit length.
+        queries: float32 (queries, ndim).
+        least: float32 (queries,), the tenth best cosine of each.
+    """
+
+    vectors: NDArray[np.float32]
+    queries: NDArray[np.float32]
+    least: NDArray[np.float32]
+
+    @classmethod
+    def of(cls, vectors: NDArray[np.float32], queries: NDArray[np.float32]) -> Recall:
+        """Searches exactly."""
+        return cls(vectors, queries, exact_search(vectors, queries, 10)[1][:, -1])
+
+    def __call__(self, search: Callable[[NDArray[np.float32], int], Ranking]) -> float:
+        """Share of the exact ten nearest that `search` finds, over all queries."""
+        wanted, found = min(10, len(self.vectors)), 0
+        for query, least in zip(self.queries, self.least, strict=True):
+            rows = search(query, wanted).rows
+            found += int((np.asarray(self.vectors[np.sort(rows)]) @ query >= least - TIE).sum())
+        return found / (wanted * len(self.queries))
+
+
 def recall_at_10(
     vectors: NDArray[np.float32],
     queries: NDArray[np.float32],
     search: Callable[[NDArray[np.float32], int], Ranking],
 ) -> float:
-    """Share of the exact ten nearest that `search` finds, over all queries."""
-    _, exact_scores = exact_search(vectors, queries, 10)
-    found = 0
-    for query, scores in zip(queries, exact_scores, strict=True):
-        rows = search(query, len(scores)).rows
-        found += int((np.asarray(vectors[np.sort(rows)]) @ query >= scores[-1] - TIE).sum())
-    return found / exact_scores.size
+    """`Recall`, for one search."""
+    return Recall.of(vectors, queries)(search)

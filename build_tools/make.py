@@ -93,8 +93,12 @@ def reference_of(bundle: Path, progress: Progress) -> card.Reference | None:
         return None
     with locked(home):
         parts = pipeline.make_parts(built.recipe, Workspace(home / STAGES), progress)
-    dense = manifests.read(bundle / manifests.FILENAME).entry(parts.index_spec.path)
-    return _reference(parts) if sha256(parts.index) == dense.sha256 else None
+    manifest = manifests.read(bundle / manifests.FILENAME)
+    if manifest.index != parts.index_spec:
+        return None
+    made = parts.index.parent  # its path ends as the manifest's does
+    same = all(sha256(made / path) == manifest.entry(path).sha256 for path in manifest.index.members)
+    return _reference(parts) if same else None
 
 
 def _check_early(recipe: Recipe) -> None:

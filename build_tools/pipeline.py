@@ -69,7 +69,7 @@ def make_parts(recipe: Recipe, workspace: Workspace, progress: Progress) -> Part
     tower = _load_tower(recipe, progress)
     corpus = read_corpus(recipe, tower, workspace, progress)
     learnt = _learn(recipe, tower, corpus, workspace, progress)
-    index_path, index_spec = build_index(recipe, learnt.vectors, workspace, progress)
+    index_path, index_spec = build_index(recipe, learnt.vectors, learnt.held_out, workspace, progress)
     lexical_path, lexical_spec = build_lexical(recipe, corpus, workspace, progress)
     return _parts(recipe, corpus, learnt, (index_path, index_spec), (lexical_path, lexical_spec), progress)
 

@@ -141,14 +141,35 @@ class ChunkSpec:
 class IndexSpec:
     """The dense index over the document vectors."""
 
-    exact_below: Annotated[int, "Search exactly up to this many passages, by HNSW graph above."] = 30000
+    strategy: Annotated[
+        Literal["auto", "exact", "hnsw", "ivf"],
+        "`exact`: every passage is compared. `hnsw`: a graph is walked. `ivf`: cells of similar passages, of "
+        "which some are looked into, by one bit a component first; most of it stays on the card. `auto`: by "
+        "size, see `exact_below` and `memory_mb`.",
+    ] = "auto"
+    exact_below: Annotated[int, "`auto` searches exactly up to this many passages."] = 30000
+    memory_mb: Annotated[
+        int, "Above `exact_below`, `auto` takes the graph where all of it is at most this many megabytes."
+    ] = 128
     connectivity: Annotated[int, "HNSW edges a node (M)."] = 16
     expansion_add: Annotated[int, "HNSW candidates while building (efConstruction)."] = 128
-    expansion_search: Annotated[int, "HNSW candidates while searching (ef)."] = 96
+    expansion_search: Annotated[
+        int | None,
+        "HNSW candidates while searching (ef); with `ivf`, passages compared by all of their components. "
+        "null: as few as meet `gates.index_recall` on held-out queries.",
+    ] = None
+    cells: Annotated[int | None, "Cells of `ivf`. null: four times the root of the passages."] = None
+    probes: Annotated[
+        int | None,
+        "Cells that a search looks into. null: as few as meet `gates.index_recall` on held-out queries.",
+    ] = None
 
     def __post_init__(self) -> None:
-        at_least(self, 0, "exact_below")
-        at_least(self, 2, "connectivity", "expansion_add", "expansion_search")
+        at_least(self, 0, "exact_below", "memory_mb")
+        at_least(self, 2, "connectivity", "expansion_add")
+        for name in ("expansion_search", "cells", "probes"):
+            if getattr(self, name) is not None:
+                at_least(self, 1, name)
 
 
 @dataclass(frozen=True, slots=True)

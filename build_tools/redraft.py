@@ -109,7 +109,7 @@ def _copy_kept(old: Old, directory: Path) -> None:
     """The files that do not depend on documents, and the golden queries."""
     manifest = old.manifest
     about = manifest.documents
-    anew = {manifest.index.path, about.path, about.owners, manifest.quality}
+    anew = {*manifest.index.members, about.path, about.owners, manifest.quality}
     anew |= {about.fields.path} if about.fields else set()
     for entry in manifest.files:
         if entry.path not in anew and not entry.path.startswith(f"{manifest.lexical.path}/"):
@@ -139,14 +139,19 @@ def _write_index(old: Old, change: Change, rows: _Rows, directory: Path, progres
     try:
         fresh = _encode(old, change.encoder, rows.fresh, dense, progress)
         with progress.task("index", total=rows.written.passages, unit="vectors") as advance:
-            return index.write_codes(
+            written = index.write_codes(
                 _blocks(dense, rows.kept, fresh),
-                directory / spec.path,
+                directory,
+                count=rows.written.passages,
                 ndim=spec.ndim,
                 scale=spec.scale,
                 spec=change.recipe.index,
                 advance=advance,
             )
+        if index.shape(written, directory) != index.shape(spec, old.directory):
+            return written
+        # How far a search looks was found out with the teacher, which need not be here.
+        return replace(written, expansion=spec.expansion, probes=spec.probes)
     finally:
         dense.close()
         bundle.close()

@@ -24,6 +24,7 @@ from edge_runtime import manifest as manifests
 from edge_runtime import signature
 from edge_runtime.errors import BundleError, IntegrityError, QueryError
 from edge_runtime.manifest import FileEntry, Manifest
+from edge_runtime.residence import Residence
 from edge_runtime.schema import shown
 from edge_runtime.signature import PublicKey, Signature
 
@@ -83,6 +84,22 @@ class Bundle:
         view = self.map(member)
         shape, dtype, offset = _read_npy_header(view, self.root / member)
         return np.frombuffer(view[offset:], dtype=dtype).reshape(shape)
+
+    def read_at_random(self, member: str) -> None:
+        """Tells the system that a mapped file is read here and there: reading ahead would be for nothing."""
+        if member in self._maps:
+            self._maps[member].madvise(mmap.MADV_RANDOM)
+
+    def residence(self, *members: str) -> Residence:
+        """Counts what is touched of some mapped files, and gives their pages back when it is much."""
+        maps = [self._maps[member] for member in members if member in self._maps]
+        size = sum(len(each) for each in maps)
+
+        def release() -> None:
+            for each in maps:
+                each.madvise(mmap.MADV_DONTNEED)  # of a file's mapping nothing is lost
+
+        return Residence(size, release)
 
     def prefetch(self) -> None:
         """Asks the system to read ahead all that is mapped so far; it may already be there, or not fit."""

@@ -139,7 +139,9 @@ def _memory(device: Device, condition: Condition, manifest: Manifest) -> Finding
     """What must stay resident for the encoder that opening takes, and what should be: the mapped indexes."""
     sizes = {entry.path: entry.size for entry in manifest.files}
     words = sum(size for path, size in sizes.items() if path.startswith(f"{manifest.lexical.path}/"))
-    mapped = sizes[manifest.index.path] + words
+    # Of cells the vectors themselves stay on the card, but for some hundred a search.
+    dense = [path for path in manifest.index.members if not path.endswith("/vectors.npy")]
+    mapped = sum(sizes[path] for path in dense) + words
     kinds = [spec.kind for spec in manifest.encoders if encoders.obstacle(spec, device.features) is None]
     needed = PROCESS_BYTES[kinds[0] if kinds else manifest.encoders[0].kind]
     text = f"{needed / 1e6:.0f} MB for the process, {mapped / 1e6:.0f} MB of mapped indexes"

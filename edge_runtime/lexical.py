@@ -29,6 +29,7 @@ from edge_runtime.bundle import Bundle
 from edge_runtime.errors import BundleError, ClosedError, CompatibilityError
 from edge_runtime.manifest import LexicalSpec
 from edge_runtime.ranking import Ranking, empty
+from edge_runtime.residence import Residence
 
 TERMS = "terms.bin"
 OFFSETS = "terms.offsets.npy"
@@ -123,10 +124,12 @@ class WordScores:
 class LexicalIndex:
     """The word index of an open bundle. Many threads may search it at once."""
 
-    def __init__(self, views: _Views, spec: LexicalSpec, source: str) -> None:
+    def __init__(self, views: _Views, spec: LexicalSpec, source: str, residence: Residence) -> None:
+        """`residence` is that of the postings."""
         self._views: _Views | None = views
         self._spec = spec
         self._source = source
+        self._residence = residence
 
     @classmethod
     def open(cls, bundle: Bundle, spec: LexicalSpec) -> LexicalIndex:
@@ -146,7 +149,8 @@ class LexicalIndex:
         _check_ends(offsets, spec.terms, len(terms), f"{source}/{OFFSETS}")
         _check_ends(indptr, spec.terms, len(rows), f"{source}/{INDPTR}")
         _check_ends(indptr, spec.terms, len(scores), f"{source}/{INDPTR}")
-        return cls(_Views(terms, offsets.data, indptr.data, rows, scores), spec, source)
+        postings = bundle.residence(f"{spec.path}/{ROWS}", f"{spec.path}/{SCORES}")
+        return cls(_Views(terms, offsets.data, indptr.data, rows, scores), spec, source, postings)
 
     def search(self, query: str, count: int, *, allowed: Allowed | None = None) -> Ranking:
         """The passages that share terms with the query, best first, equals by row.
@@ -187,6 +191,7 @@ class LexicalIndex:
                 f"{self._source}/{ROWS}: names a passage beyond the {self._spec.count} of the bundle; "
                 "rebuild the bundle"
             ) from None
+        self._residence.touch(8 * sum(where.stop - where.start for where in slices))
         return totals
 
 

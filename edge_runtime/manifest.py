@@ -49,15 +49,24 @@ class FileEntry:
         require_match(SHA256_PATTERN, self.sha256, "sha256", "64 lower-case hexadecimal digits")
 
 
+IVF_FILES = ("centroids.npy", "ends.npy", "rows.npy", "places.npy", "codes.npy", "factors.npy", "vectors.npy")
+"""What an index of cells consists of (see `cells`)."""
+
+
 @dataclass(frozen=True, slots=True)
 class IndexSpec:
     """The dense index: one int8 vector a passage, its key the passage's row.
 
     A component is stored as ``clip(round(x * scale), -127, 127)``; queries are scaled alike.
+
+    Attributes:
+        path: the usearch file; for "ivf" the folder of `IVF_FILES`.
+        expansion: candidates of a graph's search; for "ivf", how many are compared by their int8 vectors.
+        probes: for "ivf" only, the cells that a search looks into.
     """
 
     path: str
-    search: Literal["exact", "hnsw"]
+    search: Literal["exact", "hnsw", "ivf"]
     metric: Literal["cos"]
     dtype: Literal["i8"]
     ndim: int
@@ -65,9 +74,20 @@ class IndexSpec:
     scale: float
     expansion: int
     writer: Mapping[str, str]
+    probes: int | None = None
 
     def __post_init__(self) -> None:
         require_positive(self, "ndim", "count", "scale", "expansion")
+        cells = self.search == "ivf"
+        require((self.probes is not None) == cells, "probes", "expected where search is ivf, and only there")
+        require(
+            self.probes is None or self.probes > 0, "probes", f"expected more than 0; found {self.probes}"
+        )
+
+    @property
+    def members(self) -> tuple[str, ...]:
+        """The paths of its files."""
+        return tuple(f"{self.path}/{name}" for name in IVF_FILES) if self.search == "ivf" else (self.path,)
 
 
 @dataclass(frozen=True, slots=True)
@@ -222,7 +242,7 @@ class Manifest:
         paths = Counter(entry.path for entry in self.files)
         twice = [path for path, times in paths.items() if times > 1]
         require(not twice, "files", f"listed more than once: {', '.join(twice)}")
-        needed = [self.index.path, self.documents.path, self.documents.owners, self.golden, self.quality]
+        needed = [*self.index.members, self.documents.path, self.documents.owners, self.golden, self.quality]
         if self.documents.fields:
             needed.append(self.documents.fields.path)
         for spec in self.encoders:

@@ -102,24 +102,24 @@ class RecallPoint:
     """What one way to search the index finds, and its median time in milliseconds.
 
     Attributes:
-        expansion: HNSW candidates (ef); None for exact search.
+        effort: HNSW candidates (ef), or cells looked into; None for exact search.
     """
 
-    expansion: int | None
+    effort: int | None
     recall: float
     milliseconds: float
 
 
 @dataclass(frozen=True, slots=True)
 class IndexRecall:
-    """recall@10 of the shipped index over HNSW expansions.
+    """recall@10 of the shipped index by how far a search looks.
 
     Attributes:
         against: the exact search that counts as right: over the float32 vectors, or over the index itself.
         texts: how many queries were asked.
-        points: by rising expansion.
+        points: by rising effort.
         exact: exact search of the shipped index.
-        shipped: the expansion in the manifest.
+        shipped: the effort in the manifest.
         search: how the bundle searches.
     """
 
@@ -128,7 +128,7 @@ class IndexRecall:
     points: tuple[RecallPoint, ...]
     exact: RecallPoint
     shipped: int
-    search: Literal["exact", "hnsw"]
+    search: Literal["exact", "hnsw", "ivf"]
 
 
 @dataclass(frozen=True, slots=True)

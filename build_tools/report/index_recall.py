@@ -1,4 +1,4 @@
-"""What the shipped index finds at several HNSW expansions, and what each costs."""
+"""What the shipped index finds when a search looks less or more far, and what that costs."""
 
 from __future__ import annotations
 
@@ -14,19 +14,20 @@ from build_tools.index import TIE, recall_at_10
 from build_tools.report.data import IndexRecall, RecallPoint
 from edge_runtime.bundle import Bundle
 from edge_runtime.dense import DenseIndex
+from edge_runtime.manifest import IndexSpec
 from edge_runtime.ranking import Ranking
 
-EXPANSIONS = (16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512)
-"""Tried besides the bundle's own; an index of fewer passages takes no more than it has."""
+EFFORTS = (16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512)
+"""Expansions or cells tried besides the bundle's own; an index of fewer takes no more than it has."""
 
 Search = Callable[[NDArray[np.float32], int], Ranking]
 Recall = Callable[[Search], float]
 
 
 def measure(bundle: Bundle, queries: NDArray[np.float32], vectors: NDArray[np.float32] | None) -> IndexRecall:
-    """Searches the dense index with query vectors (n, ndim), at every expansion and exactly.
+    """Searches the dense index with query vectors (n, ndim), at several efforts and exactly.
 
-    The bundle's own graph is searched even where the bundle searches exactly: every index has one.
+    A usearch file's graph is searched even where the bundle searches exactly: every such file has one.
 
     Args:
         vectors: float32 document vectors (passages, ndim), by which recall is reckoned; without them, the
@@ -34,25 +35,22 @@ def measure(bundle: Bundle, queries: NDArray[np.float32], vectors: NDArray[np.fl
     """
     spec = bundle.manifest.index
     recall = _to_float32(vectors, queries) if vectors is not None else _to_int8(bundle, queries)
-    tried = sorted({min(expansion, spec.count) for expansion in (*EXPANSIONS, spec.expansion)})
+    shipped, most = spec.expansion, spec.count
+    if spec.probes is not None:
+        shipped, most = spec.probes, len(bundle.array(f"{spec.path}/centroids.npy"))
+    tried = sorted({min(effort, most) for effort in (*EFFORTS, shipped)})
     return IndexRecall(
         against="int8" if vectors is None else "float32",
         texts=len(queries),
-        points=tuple(_point(bundle, expansion, recall) for expansion in tried),
+        points=tuple(_point(bundle, effort, recall) for effort in tried),
         exact=_point(bundle, None, recall),
-        shipped=min(spec.expansion, spec.count),
+        shipped=min(shipped, most),
         search=spec.search,
     )
 
 
-def _point(bundle: Bundle, expansion: int | None, recall: Recall) -> RecallPoint:
-    spec = bundle.manifest.index
-    search_as = (
-        replace(spec, search="exact")
-        if expansion is None
-        else replace(spec, search="hnsw", expansion=expansion)
-    )
-    dense = DenseIndex.open(bundle, search_as)
+def _point(bundle: Bundle, effort: int | None, recall: Recall) -> RecallPoint:
+    dense = DenseIndex.open(bundle, _searching(bundle.manifest.index, effort))
     nanoseconds: list[int] = []
 
     def search(vector: NDArray[np.float32], count: int) -> Ranking:
@@ -62,9 +60,19 @@ def _point(bundle: Bundle, expansion: int | None, recall: Recall) -> RecallPoint
         return ranking
 
     try:
-        return RecallPoint(expansion, round(recall(search), 4), round(median(nanoseconds) / 1e6, 4))
+        return RecallPoint(effort, round(recall(search), 4), round(median(nanoseconds) / 1e6, 4))
     finally:
         dense.close()
+
+
+def _searching(spec: IndexSpec, effort: int | None) -> IndexSpec:
+    """The same index, searched with this effort, or exactly."""
+    if spec.search == "ivf":
+        most = spec.count if effort is None else None
+        return replace(spec, probes=most or effort, expansion=most or spec.expansion)
+    if effort is None:
+        return replace(spec, search="exact")
+    return replace(spec, search="hnsw", expansion=effort)
 
 
 def _to_float32(vectors: NDArray[np.float32], queries: NDArray[np.float32]) -> Recall:
@@ -73,7 +81,7 @@ def _to_float32(vectors: NDArray[np.float32], queries: NDArray[np.float32]) -> R
 
 def _to_int8(bundle: Bundle, queries: NDArray[np.float32]) -> Recall:
     """Recall against exact search of the index itself; equal scores are interchangeable here as well."""
-    dense = DenseIndex.open(bundle, replace(bundle.manifest.index, search="exact"))
+    dense = DenseIndex.open(bundle, _searching(bundle.manifest.index, None))
     right = [dense.search(query, 10).scores for query in queries]
     dense.close()
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from build_tools.report import formats, sections
-from build_tools.report.data import Findings
+from build_tools.report.data import Findings, IndexRecall
 from build_tools.report.markup import Html, element, join
 from build_tools.report.style import DARK, LIGHT
 from build_tools.report.summary import summary
@@ -64,15 +64,23 @@ def _header(findings: Findings) -> Html:
     facts = (
         f"{findings.documents:,} documents, {findings.passages:,} passages",
         f"{findings.ndim} dimensions",
-        "exact search"
-        if findings.index.search == "exact"
-        else f"HNSW search, expansion {findings.index.shipped}",
+        _search(findings.index),
         formats.size(findings.bytes),
         f"teacher {findings.teacher.name}" if findings.teacher else "teacher not known",
         f"built {findings.created[:10]}",
     )
     title = element("h1", findings.name, " ", element("span", findings.version, class_="version"))
     return element("header", title, element("p", " · ".join(facts), class_="facts"))
+
+
+def _search(index: IndexRecall) -> str:
+    if index.search == "exact":
+        return "exact search"
+    return (
+        f"HNSW search, expansion {index.shipped}"
+        if index.search == "hnsw"
+        else f"{index.shipped} cells a search"
+    )
 
 
 def _section(title: str, content: Html) -> Html:

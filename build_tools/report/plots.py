@@ -119,29 +119,29 @@ def wins_and_losses(findings: Findings, theme: Theme) -> Figure:
 
 
 def index_recall(findings: Findings, theme: Theme) -> Figure:
-    """recall@10 of the graph over its expansion; the line is exact search of the same int8 vectors."""
+    """recall@10 by how far a search looks; the line is exact search of the same int8 vectors."""
     found = findings.index
     figure, (axes,) = _stacked(1, height=3.0)
-    expansions = [point.expansion or 0 for point in found.points]
+    efforts = [point.effort or 0 for point in found.points]
     axes.set_xscale("log", base=2)
-    axes.plot(expansions, [point.recall for point in found.points], "-", color=theme.ink)
-    axes.plot(expansions, [point.recall for point in found.points], "o", color=theme.ink, ms=3.5)
+    axes.plot(efforts, [point.recall for point in found.points], "-", color=theme.ink)
+    axes.plot(efforts, [point.recall for point in found.points], "o", color=theme.ink, ms=3.5)
     axes.axhline(found.exact.recall, color=theme.muted, lw=1, ls=(0, (5, 3)))
-    axes.set_xticks(expansions, [str(expansion) for expansion in expansions])
+    axes.set_xticks(efforts, [str(effort) for effort in efforts])
     axes.set_xticks([], minor=True)
     axes.tick_params(axis="x", labelsize=8)
     _pad(axes, below=0.1, above=0.16)
     _above_line(axes, found.exact, theme)
-    shipped = next(point for point in found.points if point.expansion == found.shipped)
-    axes.plot(shipped.expansion or 0, shipped.recall, "o", ms=9, mfc="none", mec=theme.ink, mew=1.4)
-    words = "shipped" if found.search == "hnsw" else "in the manifest"
+    shipped = next(point for point in found.points if point.effort == found.shipped)
+    axes.plot(shipped.effort or 0, shipped.recall, "o", ms=9, mfc="none", mec=theme.ink, mew=1.4)
+    words = "in the manifest" if found.search == "exact" else "shipped"
     axes.annotate(
         f"{words}: {shipped.recall:.3f}, {shipped.milliseconds:.2f} ms",
-        (shipped.expansion or 0, shipped.recall),
+        (shipped.effort or 0, shipped.recall),
         xytext=(6, -15),
         textcoords="offset points",
     )
-    axes.set_xlabel("expansion (HNSW candidates)")
+    axes.set_xlabel("cells" if found.search == "ivf" else "expansion (HNSW candidates)")
     against = "exact float32 search" if found.against == "float32" else "exact int8 search"
     axes.set_ylabel(f"recall@10 against {against}")
     return figure

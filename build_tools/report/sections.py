@@ -150,31 +150,30 @@ def _outcomes(title: str, outcomes: Sequence[QueryOutcome], none: str) -> Html:
 
 
 def index(findings: Findings, figures: Figures) -> Html:
-    """What the graph finds at other expansions."""
+    """What a search finds that looks less or more far."""
     found = findings.index
-    how = (
-        "The bundle searches exactly; the graph that its index has as well is what it could search by."
-        if found.search == "exact"
-        else f"The bundle searches its graph at expansion {found.shipped}."
-    )
+    how = {
+        "exact": "The bundle searches exactly; the graph in its index is what it could search by.",
+        "hnsw": f"The bundle searches its graph at expansion {found.shipped}.",
+        "ivf": f"The bundle looks into {found.shipped} cells.",
+    }[found.search]
+    effort = "cells" if found.search == "ivf" else "expansion"
     truth = "exact float32 search" if found.against == "float32" else "exact search of the same int8 vectors"
-    caption = (
-        f"Share of the ten nearest, by {truth}, that each expansion finds; {found.texts:,} queries. {how}"
-    )
+    caption = f"Share of the ten nearest, by {truth}, that a search finds; {found.texts:,} queries. {how}"
     lines = [
         (
-            f"{point.expansion:,}" if point.expansion else "exact",
+            f"{point.effort:,}" if point.effort else "exact",
             f"{point.recall:.4f}",
             formats.milliseconds(point.milliseconds),
         )
         for point in (*found.points, found.exact)
     ]
     return join(
-        figure(figures, "index-recall", "recall@10 of the index over the expansion of its search.", caption),
+        figure(figures, "index-recall", f"recall@10 of the index over the {effort} of its search.", caption),
         element(
             "details",
             element("summary", "The figures"),
-            table(("expansion", "recall@10", "median search"), lines),
+            table((effort, "recall@10", "median search"), lines),
         ),
     )
 

@@ -2,31 +2,65 @@
 
 from __future__ import annotations
 
+import hashlib
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from build_tools import index, lexical
+import numpy as np
+
+from build_tools import index, lexical, tuning
+from build_tools.distill.lessons import Lesson
 from build_tools.progress import Progress
 from build_tools.recipe import Recipe
 from build_tools.stages.corpus import Corpus, DocumentVectors, counted
-from build_tools.workspace import Workspace
+from build_tools.workspace import Stage, Workspace
 from edge_runtime import __version__, manifest, schema
 
 
 def build_index(
-    recipe: Recipe, documents: DocumentVectors, workspace: Workspace, progress: Progress
+    recipe: Recipe,
+    documents: DocumentVectors,
+    held_out: Lesson,
+    workspace: Workspace,
+    progress: Progress,
 ) -> tuple[Path, manifest.IndexSpec]:
-    """The dense index and what the manifest says of it."""
-    stage = workspace.stage("index", __version__, documents.key, recipe.index, version("usearch"))
-    path = stage.directory / index.FILENAME
+    """The dense index and what the manifest says of it.
+
+    Args:
+        held_out: queries by which it is found out how far a search has to look.
+    """
+    writers = version("usearch"), version("scikit-learn")
+    stage = workspace.stage("index", __version__, documents.key, recipe.index, *writers)
     vectors = documents.vectors
     if not stage.done:
         with progress.task("index", total=len(vectors), unit="vectors") as advance:
-            stage.finish(_plain(index.write(vectors, path, spec=recipe.index, advance=advance)))
-    spec = schema.decode(manifest.IndexSpec, stage.result)
-    progress.say(f"index      {spec.search} int8, {path.stat().st_size / 1e6:.1f} MB")
-    return path, spec
+            stage.finish(_plain(index.write(vectors, stage.directory, spec=recipe.index, advance=advance)))
+    written = schema.decode(manifest.IndexSpec, stage.result)
+    spec = _tune(written, stage, recipe, documents, held_out, workspace)
+    size = sum((stage.directory / path).stat().st_size for path in spec.members)
+    how = "" if spec.search == "exact" else f", expansion {spec.expansion}"
+    how += "" if spec.probes is None else f", {spec.probes} cells a search"
+    progress.say(f"index      {spec.search} int8, {size / 1e6:.1f} MB{how}")
+    return stage.directory / spec.path, spec
+
+
+def _tune(
+    spec: manifest.IndexSpec,
+    made: Stage,
+    recipe: Recipe,
+    documents: DocumentVectors,
+    held_out: Lesson,
+    workspace: Workspace,
+) -> manifest.IndexSpec:
+    recall, queries = recipe.gates.index_recall, np.ascontiguousarray(held_out.targets, np.float32)
+    stage = workspace.stage("tuning", made.key, recall, hashlib.sha256(queries.tobytes()).hexdigest())
+    if not stage.done:
+        tuned = tuning.tuned(
+            spec, made.directory, documents.vectors, queries, wanted=recipe.index, recall=recall
+        )
+        stage.finish(_plain(tuned))
+    return schema.decode(manifest.IndexSpec, stage.result)
 
 
 def build_lexical(

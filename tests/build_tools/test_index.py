@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -97,11 +98,10 @@ def test_written_index(tmp_path: Path, exact_below: int, search: str) -> None:
 
     vectors = units(300)
     told: list[int] = []
-    path = tmp_path / index.FILENAME
-    spec = index.write(vectors, path, spec=IndexSpec(exact_below=exact_below), advance=told.append)
+    spec = index.write(vectors, tmp_path, spec=IndexSpec(exact_below=exact_below), advance=told.append)
     assert (spec.search, spec.count, spec.ndim, spec.metric, spec.dtype) == (search, 300, 24, "cos", "i8")
     assert sum(told) == 300
-    found = Index.restore(str(path))
+    found = Index.restore(str(tmp_path / spec.path))
     assert found is not None
 
     def answer(query: NDArray[np.float32], count: int) -> Ranking:
@@ -111,14 +111,48 @@ def test_written_index(tmp_path: Path, exact_below: int, search: str) -> None:
     assert recall_at_10(vectors, units(20, seed=3), answer) > 0.95
 
 
-def test_the_same_vectors_give_the_same_bytes(tmp_path: Path) -> None:
-    """The graph included."""
-    for name in ("one", "two"):
-        index.write(units(3000), tmp_path / name, spec=IndexSpec(exact_below=0), advance=nothing)
-    assert (tmp_path / "one").read_bytes() == (tmp_path / "two").read_bytes()
+@pytest.mark.parametrize("strategy", ["hnsw", "ivf"])
+def test_the_same_vectors_give_the_same_bytes(tmp_path: Path, strategy: Any) -> None:
+    """The graph included, or the cells."""
+    recipe = IndexSpec(strategy=strategy)
+    folders = [tmp_path / "one", tmp_path / "two"]
+    for folder in folders:
+        folder.mkdir()
+        spec = index.write(units(3000), folder, spec=recipe, advance=nothing)
+    for path in spec.members:
+        assert (folders[0] / path).read_bytes() == (folders[1] / path).read_bytes()
 
 
 def test_a_folder_that_is_not_there(tmp_path: Path) -> None:
     """usearch's error becomes one of ours."""
     with pytest.raises(BuildError, match=r"dense\.usearch: cannot be written"):
-        index.write(units(3), tmp_path / "no" / "dense.usearch", spec=IndexSpec(), advance=nothing)
+        index.write(units(3), tmp_path / "no", spec=IndexSpec(), advance=nothing)
+
+
+@pytest.mark.parametrize(
+    ("count", "ndim", "memory_mb", "chosen"),
+    [
+        (30_000, 384, 0, "exact"),
+        (30_001, 384, 128, "hnsw"),
+        (100_000, 384, 53, "hnsw"),
+        (100_000, 384, 52, "ivf"),
+        (1_000_000, 384, 128, "ivf"),
+        (1_000_000, 64, 256, "hnsw"),
+    ],
+)
+def test_the_strategy_goes_by_size_and_memory(count: int, ndim: int, memory_mb: int, chosen: str) -> None:
+    """A graph is walked all over, so all of it has to fit."""
+    assert index.strategy(IndexSpec(memory_mb=memory_mb), count, ndim) == chosen
+    assert index.strategy(IndexSpec(strategy="exact", memory_mb=memory_mb), count, ndim) == "exact"
+
+
+def test_the_graphs_size_is_foretold(tmp_path: Path) -> None:
+    """Within a tenth of the file's."""
+    spec = index.write(units(4000), tmp_path, spec=IndexSpec(strategy="hnsw"), advance=nothing)
+    size = (tmp_path / spec.path).stat().st_size
+    edge = next(
+        memory
+        for memory in range(1, 10**6)
+        if index.strategy(IndexSpec(exact_below=0, memory_mb=memory), 4000 * 1000, 24) == "hnsw"
+    )
+    assert size * 1000 / 1e6 == pytest.approx(edge, rel=0.1)

@@ -70,7 +70,8 @@ def test_as_a_build_of_the_changed_corpus(home: Path, tmp_path: Path, given: Cal
         assert (built.bundle / "lexical" / path.name).read_bytes() == path.read_bytes()
     assert new.index == index.write_codes(
         [quantize(expected.vectors, old.index.scale)],
-        tmp_path / "dense.usearch",
+        tmp_path,
+        count=len(expected.contents),
         ndim=old.index.ndim,
         scale=old.index.scale,
         spec=recipe.index,
@@ -91,7 +92,7 @@ def test_the_answers_of_such_a_build(
     built = run(home, [given(CHANGED, NEW)], ["garden-2"])
     expected = rebuild(recipe, changed_corpus(), tmp_path / "rebuilt")
     other = Path(shutil.copytree(built.bundle, tmp_path / "other"))
-    spec = index.write(expected.vectors, other / index.FILENAME, spec=recipe.index, advance=lambda _: None)
+    spec = index.write(expected.vectors, other, spec=recipe.index, advance=lambda _: None)
     manifest = manifests.read(other / "manifest.yaml")
     files = redraft.stamp.files_of(other)
     (other / "manifest.yaml").write_bytes(manifests.dump(replace(manifest, index=spec, files=files)))
@@ -168,6 +169,25 @@ def test_the_graph(home: Path, given: Callable[..., Path]) -> None:
     assert manifests.read(built.bundle / "manifest.yaml").index.search == "hnsw"
     with edge_runtime.open(built.bundle) as retriever:
         assert retriever.search("aerial on the roof", k=1)[0].key == "radio-99"
+
+
+def test_cells(home: Path, given: Callable[..., Path]) -> None:
+    """Beyond what a graph may take of the memory they take its place; another update begins with them."""
+    path = home / "build.yaml"
+    text = path.read_text("utf-8").replace("exact_below: 30000", "exact_below: 10")
+    path.write_text(text.replace("memory_mb: 128", "memory_mb: 0"), "utf-8")
+    built = run(home, [given(NEW)])
+    first = manifests.read(built.bundle / "manifest.yaml").index
+    assert (first.search, first.path) == ("ivf", "dense")
+    assert not (built.bundle / index.FILENAME).exists()
+    with edge_runtime.open(built.bundle) as retriever:
+        assert retriever.search("aerial on the roof", k=1)[0].key == "radio-99"
+    again = run(home, remove=["garden-2"])
+    second = manifests.read(again.bundle / "manifest.yaml").index
+    assert (second.expansion, second.probes) == (first.expansion, first.probes)
+    with edge_runtime.open(again.bundle) as retriever:
+        assert retriever.search("aerial on the roof", k=1)[0].key == "radio-99"
+        assert {hit.key for hit in retriever.search("radio", k=99)}.isdisjoint({"garden-2"})
 
 
 def test_a_field_that_nobody_has_any_more(home: Path, given: Callable[..., Path]) -> None:

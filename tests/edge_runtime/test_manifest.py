@@ -175,7 +175,17 @@ BROKEN: list[tuple[Change, str]] = [
         lambda m: m.update(encoders=[*m["encoders"], *plain()["encoders"]]),
         "encoders: the same id twice: a, a",
     ),
-    (put("index", "search", "ivf"), "index.search: expected one of exact, hnsw"),
+    (put("index", "search", "pq"), "index.search: expected one of exact, hnsw, ivf"),
+    (put("index", "search", "ivf"), "index.probes: expected where search is ivf, and only there"),
+    (put("index", "probes", 8), "index.probes: expected where search is ivf, and only there"),
+    (
+        lambda m: m["index"].update(search="ivf", probes=0),
+        "index.probes: expected more than 0; found 0",
+    ),
+    (
+        lambda m: m["index"].update(search="ivf", probes=8),
+        "files: not listed although used: 'dense.usearch/centroids.npy'",
+    ),
     (put("index", "count", 10), "index: index, lexical and documents differ in passages: [9, 10]"),
     (put("lexical", "count", 8), "index: index, lexical and documents differ in passages: [8, 9]"),
     (put("index", "scale", float("nan")), "index.scale: expected a finite number"),

@@ -37,10 +37,10 @@ def test_without_float_vectors(opened: Bundle, vectors: NDArray[np.float32]) -> 
     """Exact search of the index counts as right, so it is perfect itself."""
     found = index_recall.measure(opened, vectors[:20], None)
     count = opened.manifest.index.count
-    expected = sorted({min(expansion, count) for expansion in (*index_recall.EXPANSIONS, 96)})
-    assert [point.expansion for point in found.points] == expected
+    expected = sorted({min(expansion, count) for expansion in (*index_recall.EFFORTS, 96)})
+    assert [point.effort for point in found.points] == expected
     assert expected[-1] == count
-    assert (found.against, found.texts, found.exact.expansion, found.exact.recall) == ("int8", 20, None, 1.0)
+    assert (found.against, found.texts, found.exact.effort, found.exact.recall) == ("int8", 20, None, 1.0)
     assert found.points[-1].recall == 1.0  # as many candidates as there are vectors
     assert all(0 <= point.recall <= 1 for point in found.points)
     assert all(point.milliseconds > 0 for point in (*found.points, found.exact))
@@ -61,4 +61,4 @@ def test_a_bundle_that_searches_its_graph(opened: Bundle, vectors: NDArray[np.fl
     graph = replace(manifest, index=replace(manifest.index, search="hnsw", expansion=20))
     found = index_recall.measure(Bundle(opened.root, graph), vectors[:5], None)
     assert (found.search, found.shipped) == ("hnsw", 20)
-    assert 20 in [point.expansion for point in found.points]
+    assert 20 in [point.effort for point in found.points]

@@ -144,7 +144,7 @@ def test_nothing_lost(findings: Findings) -> None:
         ),
     )
     point = RecallPoint(16, 1.0, 0.1)
-    index = replace(findings.index, points=(point,), exact=replace(point, expansion=None), shipped=16)
+    index = replace(findings.index, points=(point,), exact=replace(point, effort=None), shipped=16)
     for name in NAMES:
         drawn(name, replace(perfect, index=index))
 

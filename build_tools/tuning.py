@@ -1,0 +1,113 @@
+"""How far a search of the dense index looks: as little as finds what is asked for, by held-out queries."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from build_tools import loose, recipe
+from build_tools.index import Recall, exact_search, shape
+from edge_runtime.dense import DenseIndex, quantize
+from edge_runtime.manifest import IndexSpec
+from edge_runtime.ranking import Ranking
+
+QUERIES = 500
+"""Asked at most, of those that are held out."""
+
+_BELOW_EXACT = 0.001
+"""What may be lost against exact search of the int8 vectors, where that alone misses the recall asked for."""
+
+_GRAPH = (32, 48, 64, 96, 128, 192, 256, 384, 512, 768, 1024)
+_FIRST_PROBES = 4
+
+
+def tuned(
+    spec: IndexSpec,
+    directory: Path,
+    vectors: NDArray[np.float32],
+    queries: NDArray[np.float32],
+    *,
+    wanted: recipe.IndexSpec,
+    recall: float,
+) -> IndexSpec:
+    """The manifest's entry with the smallest expansion, or the fewest cells, that reach `recall`.
+
+    What the recipe gives stays. Where nothing reaches it, the most that was tried is taken; the gate tells.
+
+    Args:
+        directory: where the index lies.
+        vectors: float32 (n, ndim), what it was made of.
+        queries: float32 (q, ndim), of unit length.
+        recall: recall@10 against exact float32 search, as the gate asks for it.
+    """
+    given = wanted.probes if spec.search == "ivf" else wanted.expansion_search
+    if spec.search == "exact" or given is not None or not len(queries):
+        return spec
+    measure = Recall.of(vectors, queries[:QUERIES])
+    exact = _of_exact_int8(measure, spec.scale)
+    if spec.search == "ivf" and wanted.expansion_search is None:
+        spec = _comparing_enough(spec, directory, measure, exact - _BELOW_EXACT / 2)
+    target = min(recall, exact - _BELOW_EXACT)
+    tried = spec
+    for tried in _candidates(spec, directory):
+        if _reached(tried, directory, measure) >= target:
+            break
+    return tried
+
+
+def _comparing_enough(spec: IndexSpec, directory: Path, measure: Recall, target: float) -> IndexSpec:
+    """So many passages compared by all of their components that the codes lose next to nothing."""
+    everywhere = replace(spec, probes=shape(spec, directory)[1])
+    while _reached(everywhere, directory, measure) < target and everywhere.expansion < spec.count:
+        everywhere = replace(everywhere, expansion=2 * everywhere.expansion)
+    return replace(spec, expansion=everywhere.expansion)
+
+
+def _candidates(spec: IndexSpec, directory: Path) -> Iterator[IndexSpec]:
+    """From the cheapest on."""
+    if spec.search == "hnsw":
+        yield from (replace(spec, expansion=expansion) for expansion in _GRAPH)
+        return
+    cells, probes = shape(spec, directory)[1], _FIRST_PROBES
+    while probes < cells:
+        yield replace(spec, probes=probes)
+        probes += max(1, probes // 4)
+    yield replace(spec, probes=cells)
+
+
+def _reached(spec: IndexSpec, directory: Path, measure: Recall) -> float:
+    bundle = loose.bundle(directory)
+    dense = DenseIndex.open(bundle, spec)
+    try:
+        return measure(dense.search)
+    finally:
+        dense.close()
+        bundle.close()
+
+
+class _Rounded:
+    """Vectors as their int8 codes stand for them, of unit length again, made as they are read."""
+
+    def __init__(self, vectors: NDArray[np.float32], scale: float) -> None:
+        self._vectors, self._scale = vectors, scale
+
+    def __len__(self) -> int:
+        return len(self._vectors)
+
+    def __getitem__(self, which: slice) -> NDArray[np.float32]:
+        codes = quantize(np.asarray(self._vectors[which]), self._scale).astype(np.float32)
+        units: NDArray[np.float32] = codes / np.maximum(np.linalg.norm(codes, axis=1, keepdims=True), 1)
+        return units
+
+
+def _of_exact_int8(measure: Recall, scale: float) -> float:
+    """What exact search of the int8 vectors finds."""
+    asked = np.stack([quantize(query, scale) for query in measure.queries]).astype(np.float32)
+    rounded: Any = _Rounded(measure.vectors, scale)
+    best = iter(exact_search(rounded, asked, 10)[0])
+    return measure(lambda query, count: Ranking(next(best), np.empty(0, np.float32)))

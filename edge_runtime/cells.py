@@ -1,0 +1,237 @@
+"""Search in two stages: the nearest cells by one bit a component, the best of these by their int8 vectors.
+
+An inverted file (IVF): every vector lies in the cell of its nearest centroid. Of its difference to the
+centroid the signs are kept, which tell its cosine to any query well enough to choose what is worth comparing
+(the estimator of RaBitQ, Gao and Long, arXiv 2405.12497, without its rotation). A search reads the centroids,
+the codes of some cells, 52 bytes a vector of 384 dimensions, and the int8 vectors of a few hundred; the rest
+stays on the card.
+
+The files, in the folder that the manifest names, all little-endian. A vector's *place* is where it comes when
+vectors are ordered by cell, then by row:
+
+    centroids.npy   float32 (cells, ndim), of unit length
+    ends.npy        int64 (cells + 1,): cell c has the places from ends[c] up to ends[c + 1]
+    rows.npy        int32 (count,): the row of each place
+    places.npy      int32 (count,): the place of each row
+    codes.npy       uint64 (count, ⌈ndim / 64⌉), by place: bit i of a code, from the lowest of the first word
+                    on, is 1 where component i of r is above 0; r is the unit vector less its centroid
+    factors.npy     float32 (count,), by place: r·r / Σ|r|
+    vectors.npy     int8 (count, ndim), by place
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge_runtime import residence
+from edge_runtime.allowed import Allowed
+from edge_runtime.bundle import Bundle
+from edge_runtime.errors import BundleError
+from edge_runtime.manifest import IVF_FILES, IndexSpec
+from edge_runtime.ranking import Ranking
+from edge_runtime.residence import Residence
+from edge_runtime.vector_index import VectorIndex
+
+_LEVELS = 3  # bits of a query's component
+_SPARE = 4  # estimates for each that is asked for, where more are asked for than the build tuned for
+_BLOCK = 4096  # vectors compared at a time: 6 MB as float32 of 384 dimensions
+_ESTIMATES_A_GATHERED = 4  # estimated in the time in which one vector is gathered and compared
+_CELLS_A_GATHERED = 8  # centroids likewise
+
+
+@dataclass(frozen=True, slots=True)
+class CellFiles:
+    """The mapped files; see the module's docstring."""
+
+    centroids: NDArray[np.float32]
+    ends: NDArray[np.int64]
+    rows: NDArray[np.int32]
+    places: NDArray[np.int32]
+    codes: NDArray[np.uint64]
+    factors: NDArray[np.float32]
+    vectors: NDArray[np.int8]
+
+
+class CellIndex(VectorIndex):
+    """A mapped inverted file."""
+
+    def __init__(self, files: CellFiles, spec: IndexSpec, source: str, residence: Residence) -> None:
+        """`residence` is that of the vectors."""
+        self._files: CellFiles | None = files
+        self._spec = spec
+        self._source = source
+        self._residence = residence
+
+    @classmethod
+    def open(cls, bundle: Bundle, spec: IndexSpec) -> CellIndex:
+        """Views the bundle's files and checks that they fit together; codes and vectors are not read.
+
+        Raises:
+            BundleError: a file is of another shape than `spec` says, or contradicts another.
+        """
+        source = f"{bundle.root}/{spec.path}"
+        found = {name: bundle.array(f"{spec.path}/{name}") for name in IVF_FILES}
+        files = CellFiles(**{name.removesuffix(".npy"): array for name, array in found.items()})
+        _check(files, spec, source)
+        vectors = f"{spec.path}/vectors.npy"
+        bundle.read_at_random(vectors)
+        return cls(files, spec, source, bundle.residence(vectors))
+
+    def nearest(self, query: NDArray[np.int8], count: int, allowed: Allowed | None) -> Ranking:
+        """The best by estimate, as many as the manifest's `expansion` or more, compared by their vectors."""
+        files, spec = self._opened(), self._spec
+        unit = query.astype(np.float32)
+        unit /= np.linalg.norm(unit) or 1
+        cosines = files.centroids @ unit
+        probes = min(spec.probes or 1, len(cosines))
+        while True:
+            cells = _highest(cosines, probes)
+            places = _ranges(files.ends[cells], files.ends[cells + 1])
+            if probes == len(cosines) or len(places) >= min(_SPARE * count, spec.count):
+                break
+            probes = min(2 * probes, len(cosines))
+        near = np.repeat(cosines[cells], files.ends[cells + 1] - files.ends[cells])
+        if allowed is not None:
+            kept = allowed.mask[self._rows(places)]
+            places, near = places[kept], near[kept]
+        wanted = max(spec.expansion, 2 * count)
+        if len(places) > wanted:
+            best = _highest(near + _estimates(files.codes[places], files.factors[places], unit), wanted)
+            places = places[best]
+        return self._compare(places, unit, count)
+
+    def compared_in_time(self, count: int, allowed: int) -> int:
+        """See `VectorIndex`."""
+        cells = len(self._opened().centroids)
+        probed = self._spec.count * min(1.0, (self._spec.probes or 1) / cells)
+        return int(
+            max(self._spec.expansion, 2 * count) + probed / _ESTIMATES_A_GATHERED + cells / _CELLS_A_GATHERED
+        )
+
+    def vectors(self, rows: NDArray[np.int64]) -> NDArray[np.int8]:
+        """See `VectorIndex`."""
+        files = self._opened()
+        places = self._bounded(files.places[rows], "places.npy")
+        found = files.vectors[places]
+        self._residence.touch(len(rows) * residence.AROUND)
+        return found
+
+    def close(self) -> None:
+        """Drops every view into the bundle."""
+        self._files = None
+
+    def _opened(self) -> CellFiles:
+        assert self._files is not None  # `DenseIndex` asks no closed one
+        return self._files
+
+    def _rows(self, places: NDArray[np.int64]) -> NDArray[np.int64]:
+        return self._bounded(self._opened().rows[places], "rows.npy").astype(np.int64)
+
+    def _compare(self, places: NDArray[np.int64], unit: NDArray[np.float32], count: int) -> Ranking:
+        """The `count` best of these places by cosine, equals by row."""
+        stored, scores = self._opened().vectors, np.empty(len(places), np.float32)
+        for start in range(0, len(places), _BLOCK):
+            block = stored[places[start : start + _BLOCK]].astype(np.float32)
+            lengths = np.sqrt(np.einsum("ij,ij->i", block, block))
+            scores[start : start + _BLOCK] = block @ unit / np.maximum(lengths, 1)
+        blocks = np.unique(places * self._spec.ndim // residence.AROUND)
+        self._residence.touch(len(blocks) * residence.AROUND)
+        rows = self._rows(places)
+        order = np.lexsort((rows, -scores))[:count]
+        return Ranking(rows[order], scores[order])
+
+    def _bounded(self, numbers: NDArray[np.int32], name: str) -> NDArray[np.int32]:
+        if len(numbers) and not 0 <= numbers.min() <= numbers.max() < self._spec.count:
+            raise BundleError(
+                f"{self._source}/{name}: names one beyond the {self._spec.count} of the index; "
+                "rebuild the bundle"
+            )
+        return numbers
+
+
+def _estimates(
+    codes: NDArray[np.uint64], factors: NDArray[np.float32], unit: NDArray[np.float32]
+) -> NDArray[np.float32]:
+    """About r·q for each code, float32 (n,), where q is rounded to a few levels so that bits are counted.
+
+    With s the signs of r, r·q is about factor × s·q. A level is a sum of ±1, ±2, …, each a sign of its own,
+    and two signs differ where the bits of code and plane do.
+    """
+    largest = float(np.abs(unit).max()) or 1.0
+    step = 2 * largest / 2**_LEVELS
+    levels = np.clip(np.floor((unit + largest) / step), 0, 2**_LEVELS - 1).astype(np.uint8)
+    planes = packed(np.stack([levels >> bit & 1 == 1 for bit in range(_LEVELS)]))
+    words = np.ascontiguousarray(codes.T)  # long rows: NumPy is slow along short ones
+    differing = np.zeros(len(codes), np.uint32)
+    for bit, plane in enumerate(planes):
+        for word, signs in zip(words, plane, strict=True):
+            differing += bit_counts(word ^ signs).astype(np.uint32) << bit
+    most = len(unit) * (2**_LEVELS - 1)
+    estimates: NDArray[np.float32] = factors * np.float32(step) * (most / 2 - differing.astype(np.float32))
+    return estimates
+
+
+def packed(bits: NDArray[np.bool_]) -> NDArray[np.uint64]:
+    """Bits (…, ndim) as words, uint64 (…, ⌈ndim / 64⌉), the first in the lowest bit of the first word."""
+    spare = -bits.shape[-1] % 64
+    padded = np.pad(bits, [(0, 0)] * (bits.ndim - 1) + [(0, spare)])
+    words: NDArray[np.uint64] = np.packbits(padded, axis=-1, bitorder="little").view("<u8")
+    return words
+
+
+_COUNTS = np.array([i.bit_count() for i in range(256)], np.uint8)
+
+
+def bit_counts_by_table(words: NDArray[np.uint64]) -> NDArray[np.uint8]:
+    """How many bits of each word are 1, shape as given."""
+    by_bytes = _COUNTS[words.view(np.uint8)].reshape(*words.shape, 8)
+    counts: NDArray[np.uint8] = by_bytes.sum(axis=-1, dtype=np.uint8)
+    return counts
+
+
+bit_counts: Any = getattr(np, "bitwise_count", bit_counts_by_table)
+"""The same by NumPy itself, from 2 on; tflite-runtime asks for an earlier one."""
+
+
+def _highest(values: NDArray[np.float32], count: int) -> NDArray[np.int64]:
+    """Where the `count` highest are, in rising order of places."""
+    if count >= len(values):
+        return np.arange(len(values))
+    return np.sort(np.argpartition(values, len(values) - count)[len(values) - count :])
+
+
+def _ranges(starts: NDArray[np.int64], stops: NDArray[np.int64]) -> NDArray[np.int64]:
+    """All whole numbers from each start up to its stop, int64."""
+    lengths = stops - starts
+    ends = np.cumsum(lengths)
+    numbers: NDArray[np.int64] = np.arange(ends[-1]) + np.repeat(starts - ends + lengths, lengths)
+    return numbers
+
+
+def _check(files: CellFiles, spec: IndexSpec, source: str) -> None:
+    cells, words = len(files.centroids), -(-spec.ndim // 64)
+    expected: dict[str, tuple[str, tuple[int, ...]]] = {
+        "centroids": ("float32", (cells, spec.ndim)),
+        "ends": ("int64", (cells + 1,)),
+        "rows": ("int32", (spec.count,)),
+        "places": ("int32", (spec.count,)),
+        "codes": ("uint64", (spec.count, words)),
+        "factors": ("float32", (spec.count,)),
+        "vectors": ("int8", (spec.count, spec.ndim)),
+    }
+    for name, (dtype, shape) in expected.items():
+        array = getattr(files, name)
+        if (array.dtype.name, array.shape) != (dtype, shape):
+            raise BundleError(
+                f"{source}/{name}.npy: expected {dtype} of shape {shape}; found {array.dtype.name} of shape "
+                f"{array.shape}; rebuild the bundle"
+            )
+    ends = files.ends
+    if not cells or ends[0] != 0 or ends[-1] != spec.count or np.any(ends[1:] < ends[:-1]):
+        raise BundleError(
+            f"{source}/ends.npy: expected to rise from 0 to {spec.count}, one step a cell; rebuild the bundle"
+        )

@@ -1,0 +1,151 @@
+"""One usearch file, viewed in place: searched exactly, or along the edges of its HNSW graph."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge_runtime import block_scan
+from edge_runtime.allowed import Allowed
+from edge_runtime.block_scan import BlockScan
+from edge_runtime.bundle import Bundle
+from edge_runtime.errors import BundleError, CompatibilityError
+from edge_runtime.lean_import import import_without
+from edge_runtime.manifest import IndexSpec
+from edge_runtime.ranking import Ranking
+from edge_runtime.vector_index import VectorIndex
+from edge_runtime.vectors import Vectors
+
+if TYPE_CHECKING:
+    from usearch.index import Index
+
+UNUSED = ("tqdm", "urllib.request", "urllib.error")
+"""What usearch imports for progress bars and downloads."""
+
+# For searches that a filter restricts; benchmarks/filters.py measures what comes of them.
+_SPREAD = 3  # standard deviations of how many allowed ones a number of candidates holds
+_EXPANSIONS = 2  # a graph loses more of the neighbours that are left when others are filtered out
+_GATHERED_A_CANDIDATE = 20  # allowed vectors compared in the time of one candidate of a graph's search
+_IN_PLACE_A_GATHERED = 3  # vectors compared where they lie in the time of one that is gathered
+
+
+class UsearchIndex(VectorIndex):
+    """A mapped index. It holds the view that usearch reads from: usearch itself keeps no reference."""
+
+    def __init__(self, index: Index, view: memoryview, spec: IndexSpec, source: str) -> None:
+        self._index: Any = index
+        self._view = view
+        self._spec = spec
+        self._source = source
+        self._vectors: Vectors | None = None  # looks at 64 places of the file: made when it is needed
+        self._by_blocks = block_scan.pays()
+        self._scanner: BlockScan | None = None
+
+    @classmethod
+    def open(cls, bundle: Bundle, spec: IndexSpec) -> UsearchIndex:
+        """Views the bundle's file without reading it into memory.
+
+        Raises:
+            CompatibilityError: usearch cannot view the file, or it is not what the manifest says.
+        """
+        usearch = module()
+        view = bundle.map(spec.path)
+        source = str(bundle.root / spec.path)
+        try:
+            index: Any = usearch.Index.restore(view, view=True)
+        except Exception as error:  # usearch raises bare RuntimeError and ValueError
+            raise CompatibilityError(_unusable(source, spec, str(error))) from None
+        if index is None:
+            raise CompatibilityError(_unusable(source, spec, "not an index it knows"))
+        _check(index, spec, source)
+        index.expansion_search = min(spec.expansion, spec.count)
+        return cls(index, view, spec, source)
+
+    def nearest(self, query: NDArray[np.int8], count: int, allowed: Allowed | None) -> Ranking:
+        """Where a filter allows many, the nearest of all hold enough of them."""
+        if allowed is None:
+            return self._nearest(query, count)
+        found = self._nearest(query, self._candidates(count, allowed.passages))
+        kept = np.flatnonzero(allowed.mask[found.rows])[:count]
+        return Ranking(found.rows[kept], found.scores[kept])
+
+    def compared_in_time(self, count: int, allowed: int) -> int:
+        """See `VectorIndex`."""
+        if self._spec.search == "exact":
+            return self._spec.count // _IN_PLACE_A_GATHERED
+        return _GATHERED_A_CANDIDATE * self._candidates(count, allowed)
+
+    def vectors(self, rows: NDArray[np.int64]) -> NDArray[np.int8]:
+        """See `VectorIndex`."""
+        try:
+            return self._stored().rows(rows)
+        except KeyError as error:
+            raise BundleError(f"{self._source}: has {error.args[0]}; rebuild the bundle") from None
+
+    def close(self) -> None:
+        """Lets go of the index, then of the view under it."""
+        self._index = None
+        self._vectors = self._scanner = None
+        self._view.release()
+
+    def _nearest(self, query: NDArray[np.int8], count: int) -> Ranking:
+        exact = self._spec.search == "exact"
+        if exact and self._by_blocks and (scan := self._block_scan()):
+            return scan.nearest(query, count)
+        matches = self._index.search(query, count, exact=exact, threads=1)
+        if len(matches) < count:  # a graph may not reach every vector; an exact search does
+            matches = self._index.search(query, count, exact=True, threads=1)
+        if matches.keys.max(initial=0) >= self._spec.count:
+            raise BundleError(f"{self._source}: has a key beyond {self._spec.count} rows; rebuild the bundle")
+        return Ranking(matches.keys.astype(np.int64), 1 - matches.distances)
+
+    def _candidates(self, count: int, allowed: int) -> int:
+        """How many of all passages to look through for `count` of the allowed.
+
+        Where being allowed has nothing to do with being near, this is enough for nearly every query.
+        """
+        spec = self._spec
+        share = allowed / spec.count
+        candidates = math.ceil((count + _SPREAD * math.sqrt(count * (1 - share))) / share)
+        if spec.search == "hnsw":
+            candidates = max(candidates, _EXPANSIONS * spec.expansion)
+        return min(candidates, spec.count)
+
+    def _block_scan(self) -> BlockScan | None:
+        matrix = self._stored().matrix
+        if self._scanner is None and matrix is not None:
+            self._scanner = BlockScan(matrix)
+        return self._scanner
+
+    def _stored(self) -> Vectors:
+        if self._vectors is None:
+            self._vectors = Vectors.of(self._index, self._view)
+        return self._vectors
+
+
+def module() -> Any:
+    """usearch, imported when it is needed.
+
+    Not at the top of a module: usearch 2.26.3 and 2.26.6 crash the process when onnxruntime is imported after
+    them, so the encoder is loaded first (see `Parts.load`).
+    """
+    return import_without("usearch.index", UNUSED)
+
+
+def _check(index: Any, spec: IndexSpec, source: str) -> None:
+    found = (len(index), index.ndim, index.dtype.name.lower(), index.metric_kind.name.lower())
+    expected = (spec.count, spec.ndim, spec.dtype, spec.metric)
+    if found != expected:
+        raise CompatibilityError(f"{source}: holds {_shown(found)}; the manifest says {_shown(expected)}")
+
+
+def _shown(facts: tuple[object, ...]) -> str:
+    return "{} vectors of {} dimensions, {}, {}".format(*facts)
+
+
+def _unusable(source: str, spec: IndexSpec, problem: str) -> str:
+    written = spec.writer.get("usearch", "?")
+    return f"{source}: usearch cannot view it ({problem}); written by usearch {written}; rebuild the bundle"

@@ -1,0 +1,55 @@
+"""Pages of a mapping are given back once many were touched."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import numpy as np
+
+from build_tools import loose
+from edge_runtime.residence import MOST_BYTES, Residence
+
+
+def test_pages_are_given_back_when_many_were_touched() -> None:
+    """And the count begins again."""
+    released: list[int] = []
+    residence = Residence(MOST_BYTES + 1, lambda: released.append(1))
+    for _ in range(4):
+        residence.touch(MOST_BYTES // 2)
+    assert len(released) == 1
+    residence.touch(MOST_BYTES + 1)
+    residence.touch(MOST_BYTES + 1)
+    assert len(released) == 3
+
+
+def test_a_small_file_stays() -> None:
+    """Where all of it may be resident, nothing is to be counted."""
+    released: list[int] = []
+    residence = Residence(MOST_BYTES, lambda: released.append(1))
+    residence.touch(10 * MOST_BYTES)
+    assert not released
+
+
+def resident(path: Path) -> int:
+    """Bytes of a mapped file that are in this process' memory."""
+    text = Path("/proc/self/smaps").read_text()
+    found = re.search(rf"{re.escape(str(path))}\n(?:.*\n)*?Rss: +(\d+) kB", text)
+    assert found is not None
+    return int(found[1]) * 1024
+
+
+def test_a_mapped_array_is_let_go_and_read_again(tmp_path: Path) -> None:
+    """Its pages leave the process, its numbers do not change."""
+    numbers = np.arange(3_000_000, dtype=np.int64)
+    np.save(tmp_path / "numbers.npy", numbers)
+    bundle = loose.bundle(tmp_path)
+    mapped = bundle.array("numbers.npy")
+    residence = bundle.residence("numbers.npy")
+    assert int(mapped.sum()) == int(numbers.sum())
+    assert resident(tmp_path / "numbers.npy") >= numbers.nbytes
+    residence.touch(numbers.nbytes)
+    assert resident(tmp_path / "numbers.npy") < numbers.nbytes // 10
+    assert int(mapped.sum()) == int(numbers.sum())
+    del mapped
+    bundle.close()
