@@ -28,13 +28,14 @@ from results import check_section, replace_section
 from tables import markdown
 
 from build_tools.progress import Progress
-from edge_runtime import filters
+from edge_runtime import dense, filters
 from edge_runtime.allowed import Allowed
 from edge_runtime.dense import DenseIndex, quantize
 from edge_runtime.errors import Error
 from edge_runtime.lexical import LexicalIndex
 from edge_runtime.ranking import Ranking
 from edge_runtime.selection import Selection
+from edge_runtime.vector_index import VectorIndex
 
 PROG = "filters.py"
 COUNTS = (10, 100)
@@ -150,12 +151,13 @@ def _dense_cells(made: Made, index: DenseIndex, count: int, allowed: Allowed) ->
     free, filtered = _against(index.search, made.queries, count, allowed, made.recall)
     rows = np.flatnonzero(allowed.mask)
     queries = [quantize(query, made.index.scale) for query in made.queries[:_FEW]]
+    inner = index._opened()
     # Private, since no caller chooses: what each way alone would cost where the other is taken.
-    every = [_timed(partial(index._scan, query, min(count, len(rows)), rows))[0] for query in queries]
+    every = [_timed(partial(dense._scan, inner, query, min(count, len(rows)), rows))[0] for query in queries]
     candidates = -(-2 * count * made.passages // len(rows))
     over = "", ""
     if candidates <= _MOST:
-        timed = [_timed(partial(_over_fetch, index, query, candidates, allowed, count)) for query in queries]
+        timed = [_timed(partial(_over_fetch, inner, query, candidates, allowed, count)) for query in queries]
         recall = np.mean([made.recall(i, found, count, allowed) for i, (_, found) in enumerate(timed)])
         over = f"{np.median([each for each, _ in timed]):.2f}", f"{recall:.3f}"
     return [
@@ -168,9 +170,9 @@ def _dense_cells(made: Made, index: DenseIndex, count: int, allowed: Allowed) ->
 
 
 def _over_fetch(
-    index: DenseIndex, query: NDArray[np.int8], candidates: int, allowed: Allowed, count: int
+    index: VectorIndex, query: NDArray[np.int8], candidates: int, allowed: Allowed, count: int
 ) -> Ranking:
-    found = index._nearest(query, candidates)
+    found = index.nearest(query, candidates, None)
     kept = np.flatnonzero(allowed.mask[found.rows])[:count]
     return Ranking(found.rows[kept], found.scores[kept])
 

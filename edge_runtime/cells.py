@@ -3,7 +3,7 @@
 An inverted file (IVF): every vector lies in the cell of its nearest centroid. Of its difference to the
 centroid the signs are kept, which tell its cosine to any query well enough to choose what is worth comparing
 (the estimator of RaBitQ, Gao and Long, arXiv 2405.12497, without its rotation). A search reads the centroids,
-the codes of some cells, 52 bytes a vector of 384 dimensions, and the int8 vectors of a few hundred; the rest
+the codes of some cells, 56 bytes a vector of 384 dimensions, and the int8 vectors of a few hundred; the rest
 stays on the card.
 
 The files, in the folder that the manifest names, all little-endian. A vector's *place* is where it comes when
