@@ -1,8 +1,8 @@
 """Sentences of real data sets with the teacher's vectors, and as many more as are wanted, resampled.
 
-Up to the number of real ones, a passage is a sentence. Beyond, its text joins halves of two sentences, so that
-words keep their frequencies, and its vector is a sentence's, moved by noise of the corpus' own covariance as
-far as sentences are apart from their nearest neighbours.
+Up to the number of real ones, a passage is a sentence. Beyond, its text joins halves of two sentences, so
+that words keep their frequencies, and its vector is a sentence's, moved by noise of the corpus' own
+covariance as far as sentences are apart from their nearest neighbours.
 """
 
 from __future__ import annotations
