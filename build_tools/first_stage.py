@@ -8,16 +8,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from build_tools import documents
+from build_tools import documents, loose
 from build_tools.fusion import settings
 from build_tools.recipe import FusionSpec
 from edge_runtime import candidates, fusion, manifest
-from edge_runtime.bundle import Bundle
 from edge_runtime.candidates import Candidate, Grouped
 from edge_runtime.lexical import LexicalIndex, WordScores
 from edge_runtime.ranking import Ranking
@@ -94,21 +93,7 @@ class FirstStage:
 
 def open_words(stage: Path, spec: manifest.LexicalSpec) -> LexicalIndex:
     """The word index that the stage in this folder has written."""
-    return LexicalIndex.open(cast(Bundle, _Files(stage)), spec)
-
-
-@dataclass(frozen=True, slots=True)
-class _Files:
-    """What the word index asks of a bundle, from a folder that is none yet."""
-
-    root: Path
-
-    def map(self, member: str) -> memoryview:
-        return memoryview((self.root / member).read_bytes())
-
-    def array(self, member: str) -> NDArray[Any]:
-        array: NDArray[Any] = np.load(self.root / member, mmap_mode="r")
-        return array
+    return LexicalIndex.open(loose.bundle(stage), spec)
 
 
 def by_logit(ranked: Sequence[Candidate], logits: NDArray[np.float32]) -> list[Candidate]:

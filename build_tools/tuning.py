@@ -26,6 +26,12 @@ _GRAPH = (32, 48, 64, 96, 128, 192, 256, 384, 512, 768, 1024)
 _FIRST_PROBES = 4
 
 
+def needed(spec: IndexSpec, wanted: recipe.IndexSpec) -> bool:
+    """Whether the recipe leaves open how far a search of this index looks."""
+    given = wanted.probes if spec.search == "ivf" else wanted.expansion_search
+    return spec.search != "exact" and given is None
+
+
 def tuned(
     spec: IndexSpec,
     directory: Path,
@@ -45,8 +51,7 @@ def tuned(
         queries: float32 (q, ndim), of unit length.
         recall: recall@10 against exact float32 search, as the gate asks for it.
     """
-    given = wanted.probes if spec.search == "ivf" else wanted.expansion_search
-    if spec.search == "exact" or given is not None or not len(queries):
+    if not needed(spec, wanted) or not len(queries):
         return spec
     measure = Recall.of(vectors, queries[:QUERIES])
     exact = _of_exact_int8(measure, spec.scale)

@@ -53,6 +53,8 @@ def _tune(
     held_out: Lesson,
     workspace: Workspace,
 ) -> manifest.IndexSpec:
+    if not tuning.needed(spec, recipe.index):
+        return spec
     recall, queries = recipe.gates.index_recall, np.ascontiguousarray(held_out.targets, np.float32)
     stage = workspace.stage("tuning", made.key, recall, hashlib.sha256(queries.tobytes()).hexdigest())
     if not stage.done:

@@ -16,12 +16,13 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from numpy.typing import NDArray
 
+from build_tools import loose
 from edge_runtime import dense
 from edge_runtime.allowed import Allowed
 from edge_runtime.bundle import Bundle
 from edge_runtime.dense import DenseIndex, quantize
 from edge_runtime.errors import BundleError, ClosedError, CompatibilityError
-from edge_runtime.manifest import FileEntry, IndexSpec
+from edge_runtime.manifest import IndexSpec
 
 N, NDIM, SCALE = 400, 32, 260.0
 
@@ -73,24 +74,7 @@ def write(folder: Path, vectors: NDArray[np.int8], keys: Any = None, **changes: 
     index = Index(**options)
     index.add(np.arange(len(vectors)) if keys is None else np.array(keys, np.uint64), vectors, threads=1)
     index.save(str(folder / "dense.usearch"))
-    return around(folder)
-
-
-def around(folder: Path) -> Bundle:
-    size = (folder / "dense.usearch").stat().st_size
-    manifest: Any = _Files(FileEntry("dense.usearch", size, "0" * 64))
-    return Bundle(folder, manifest)
-
-
-class _Files:
-    """As much of a manifest as a bundle asks for a mapping."""
-
-    def __init__(self, entry: FileEntry) -> None:
-        self._entry = entry
-
-    def entry(self, path: str) -> FileEntry:
-        assert path == self._entry.path
-        return self._entry
+    return loose.bundle(folder)
 
 
 SPEC = IndexSpec(
@@ -238,7 +222,7 @@ def test_a_file_cut_short_is_refused(small: Bundle, tmp_path: Path, size: int) -
     data = (small.root / "dense.usearch").read_bytes()
     (tmp_path / "dense.usearch").write_bytes(data[:size])
     with pytest.raises(CompatibilityError, match=r"usearch cannot view it \(.*\); written by usearch 2.26.1"):
-        DenseIndex.open(around(tmp_path), SPEC)
+        DenseIndex.open(loose.bundle(tmp_path), SPEC)
 
 
 @pytest.mark.parametrize("key", [N, 2**31, 2**63 + 5])
