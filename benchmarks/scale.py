@@ -35,6 +35,7 @@ from build_tools.corpus.beir import read_queries
 from build_tools.progress import Progress
 from build_tools.recipe_training import TeacherSpec
 from build_tools.towers import Tower
+from edge_runtime import manifest as manifests
 from edge_runtime.errors import Error
 
 PROG = "scale.py"
@@ -91,6 +92,7 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("bundle", type=Path, metavar="BUNDLE", help="a bundle's directory")
     made.add_argument("folders", type=Path, nargs="+", metavar="DIR", help="a folder in BEIR layout")
     made.add_argument("--encoder", metavar="ID", help="default: the first")
+    made.add_argument("--teacher", default=TeacherSpec().model, help="of BUNDLE (default: packaged)")
     made.add_argument("--sizes", type=command.seed_numbers, default=(1000, 10_000, 100_000), metavar="N,N…")
     made.add_argument("--strategies", type=lambda text: text.split(","), default=list(get_args(Strategy)))
     made.add_argument("--real", type=int, default=100_000, metavar="N", help="sentences at most")
@@ -108,7 +110,10 @@ def _run(options: argparse.Namespace) -> None:
     if unknown := set(options.strategies) - {*get_args(Strategy)}:
         raise Error(f"--strategies: expected some of {', '.join(get_args(Strategy))}; found {unknown}")
     command.check_folders(options.folders)
-    progress, tower = Progress(), Tower.load(TeacherSpec())
+    progress, tower = Progress(), Tower.load(TeacherSpec(model=options.teacher))
+    expected = manifests.read(options.bundle / manifests.FILENAME).index.ndim
+    if tower.ndim != expected:
+        raise Error(f"--teacher: {tower.name} has {tower.ndim} dimensions; {options.bundle} has {expected}")
     texts = scale_corpus.sentences(options.folders, options.real)
     real = scale_corpus.encode(texts, tower, options.out, progress)
     queries = _queries(options.folders)
@@ -140,7 +145,7 @@ def _run(options: argparse.Namespace) -> None:
 
 def _queries(folders: Sequence[Path]) -> list[str]:
     """The folders' questions in turns, so that either half has some of each."""
-    of_each = [list(read_queries(folder).values()) for folder in folders]
+    of_each = [[query.text for query in read_queries(folder)] for folder in folders]
     turns = [line[place] for place in range(max(map(len, of_each))) for line in of_each if place < len(line)]
     return turns[: 2 * _MOST_QUERIES]
 
