@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import random
 import subprocess
 import sys
 import tempfile
@@ -144,10 +145,10 @@ def _run(options: argparse.Namespace) -> None:
 
 
 def _queries(folders: Sequence[Path]) -> list[str]:
-    """The folders' questions in turns, so that either half has some of each."""
-    of_each = [[query.text for query in read_queries(folder)] for folder in folders]
-    turns = [line[place] for place in range(max(map(len, of_each))) for line in of_each if place < len(line)]
-    return turns[: 2 * _MOST_QUERIES]
+    """The folders' questions in an order of their own, so that either half has some of each."""
+    found = [query.text for folder in folders for query in read_queries(folder)]
+    random.Random(0).shuffle(found)
+    return found[: 2 * _MOST_QUERIES]
 
 
 @dataclass(frozen=True, slots=True)
