@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -43,6 +45,18 @@ def corpus_lines() -> list[dict[str, object]]:
                 {"id": f"{topic}-{number}", "title": f"{topic} {chosen[0]}", "text": text, "section": topic}
             )
     return lines
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _no_state(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Whoever runs the tests may have calibrated bundles; these see none of it."""
+    before = os.environ.get("EDGE_RUNTIME_HOME")
+    os.environ["EDGE_RUNTIME_HOME"] = str(tmp_path_factory.mktemp("empty-home"))
+    yield
+    if before is None:
+        del os.environ["EDGE_RUNTIME_HOME"]
+    else:
+        os.environ["EDGE_RUNTIME_HOME"] = before
 
 
 @pytest.fixture(scope="session")
