@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import shutil
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +11,7 @@ import pytest
 
 from build_tools.pack import pack
 from edge_runtime import cli
-from edge_runtime import manifest as manifests
+from tests import versions
 
 Run = Callable[..., str]
 
@@ -24,9 +22,7 @@ def releases(bundle: Path, tmp_path_factory: pytest.TempPathFactory) -> list[str
     files = []
     for version in ("1.0.0", "1.1.0"):
         folder = tmp_path_factory.mktemp("release")
-        copy = Path(shutil.copytree(bundle, folder / "bundle"))
-        manifest = replace(manifests.read(copy / manifests.FILENAME), version=version)
-        (copy / manifests.FILENAME).write_bytes(manifests.dump(manifest))
+        copy = versions.another(bundle, folder / "bundle", version)
         files.append(str(pack(copy, folder / f"tiny-{version}.edge")))
     return files
 

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import os
-import shutil
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
-from edge_runtime import manifest as manifests
-from edge_runtime.bundle import Bundle, sha256
-from edge_runtime.manifest import FileEntry
+from edge_runtime.bundle import Bundle
+from tests import versions
 
 ROOT = Path(__file__).parents[3]
 GOLDEN = ROOT / "tests/golden/0.2.0"
@@ -63,15 +61,8 @@ def version(tmp_path_factory: pytest.TempPathFactory) -> Version:
 
     def bundle(number: str, *, extra: int = 0) -> Path:
         if (number, extra) not in made:
-            folder = Path(shutil.copytree(GOLDEN, tmp_path_factory.mktemp("version") / "bundle"))
-            manifest = manifests.read(folder / manifests.FILENAME)
-            quality = folder / manifest.quality
-            quality.write_text(f"{quality.read_text()}# {number} {'x' * extra}\n")
-            entry = FileEntry(manifest.quality, quality.stat().st_size, sha256(quality))
-            files = tuple(entry if each.path == entry.path else each for each in manifest.files)
-            changed = replace(manifest, name="golden", version=number, files=files)
-            (folder / manifests.FILENAME).write_bytes(manifests.dump(changed))
-            made[number, extra] = folder
+            folder = tmp_path_factory.mktemp("version") / "bundle"
+            made[number, extra] = versions.another(GOLDEN, folder, number, name="golden", note="x" * extra)
         return made[number, extra]
 
     return bundle
