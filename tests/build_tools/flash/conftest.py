@@ -73,7 +73,7 @@ def devices(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], 
     """Makes devices that are reached by name; each has edge-runtime on its PATH."""
     programs, hosts = tmp_path / "programs", tmp_path / "hosts"
     programs.mkdir()
-    _program(programs / "ssh", f'exec {sys.executable} {Path(__file__).parent / "fake_ssh.py"} "$@"')
+    program(programs / "ssh", f'exec {sys.executable} {Path(__file__).parent / "fake_ssh.py"} "$@"')
     monkeypatch.setenv("PATH", f"{programs}:{os.environ['PATH']}")
     monkeypatch.setenv("FAKE_SSH_HOSTS", str(hosts))
     monkeypatch.delenv("EDGE_RUNTIME_HOME", raising=False)
@@ -81,12 +81,13 @@ def devices(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], 
     def device(name: str) -> Device:
         (hosts / name / "bin").mkdir(parents=True)
         run = f'PYTHONPATH={ROOT} exec {sys.executable} -m edge_runtime.cli "$@"'
-        _program(hosts / name / "bin/edge-runtime", run)
+        program(hosts / name / "bin/edge-runtime", run)
         return Device(name, hosts / name)
 
     return device
 
 
-def _program(path: Path, line: str) -> None:
+def program(path: Path, line: str) -> None:
+    """A shell script of a line or more."""
     path.write_text(f"#!/bin/sh\n{line}\n")
     path.chmod(0o755)
