@@ -11,6 +11,11 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
+if (
+    "PYTEST_XDIST_WORKER" in os.environ
+):  # before torch is imported, whose threads would fight for the processors
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 # A gate that draws other examples each time fails for changes that did nothing wrong. To look for new ones:
 # pytest --hypothesis-profile=default
 settings.register_profile("repeatable", derandomize=True, deadline=None)
