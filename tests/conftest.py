@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -199,6 +200,20 @@ def bundle_copy(bundle: Path, tmp_path: Path) -> Path:
     return Path(shutil.copytree(bundle, tmp_path / "bundle"))
 
 
+def _made_once(factory: pytest.TempPathFactory, name: str, make: Callable[[Path], object]) -> Path:
+    """A folder that only the first of several test processes makes; the others wait for it."""
+    base = factory.getbasetemp()
+    folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / f"shared-{name}"
+    with folder.with_suffix(".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not (folder / "made").exists():
+            shutil.rmtree(folder, ignore_errors=True)  # of one that failed
+            folder.mkdir()
+            make(folder)
+            (folder / "made").touch()
+    return folder
+
+
 @pytest.fixture(scope="session")
 def two_engines(tmp_path_factory: pytest.TempPathFactory, recipe_file: Path) -> Path:
     """The tiny bundle with its encoders for both engines. Do not change it."""
@@ -207,4 +222,6 @@ def two_engines(tmp_path_factory: pytest.TempPathFactory, recipe_file: Path) -> 
     from build_tools.progress import Progress
 
     overrides = ["compile.engines=[onnx, tflite]", "compile.lengths=[8, 24]"]
-    return build(recipe_yaml.load(recipe_file, overrides), tmp_path_factory.mktemp("two"), Progress()).bundle
+    recipe = recipe_yaml.load(recipe_file, overrides)
+    shared = _made_once(tmp_path_factory, "two-engines", lambda folder: build(recipe, folder, Progress()))
+    return shared / recipe.name / "bundle"
