@@ -1,7 +1,7 @@
 # The commands of this project, for people and for CI alike.
 #
 #   make demo                         build the default bundle and ask it a few questions
-#   make test                         run the tests
+#   make test                         run the tests, in two processes; WORKERS=1 takes half the memory
 #   make test-device                  run the tests that boot an emulated ARM board (QEMU; root for the first time)
 #   make demo PIP_ARGS="--pre …"      anything pip should know; PYTHON=python3.12 picks the interpreter
 #
@@ -9,6 +9,8 @@
 
 PYTHON ?= python3
 PIP_ARGS ?=
+# Each takes a gigabyte and builds the small bundles that it needs; a file's tests stay together, as its fixtures do.
+WORKERS ?= 2
 VENV := .venv
 BIN := $(VENV)/bin
 BUNDLE := build/python-library/bundle
@@ -34,7 +36,7 @@ demo: $(VENV)/.build
 	  | $(BIN)/edge-runtime search $(BUNDLE) -k 3
 
 test: $(VENV)/.dev
-	$(BIN)/python -m pytest --cov --cov-report=term:skip-covered
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --cov --cov-report=term:skip-covered
 
 test-device: $(VENV)/.dev
 	$(BIN)/python -m pytest -rs -m "device and not long"

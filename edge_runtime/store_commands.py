@@ -1,4 +1,4 @@
-"""The commands about what is installed: install, receive, repair, status, rollback, mark-good, prune."""
+"""Commands about what is installed: install, receive, repair, status, rollback, mark-good, prove, prune."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from edge_runtime.bench import options as bench_options
-from edge_runtime.errors import StoreError
+from edge_runtime.errors import Error, StoreError
 from edge_runtime.terminal import Percentage, printable, to_json
 
 if TYPE_CHECKING:
@@ -27,6 +27,7 @@ def add(commands: Any) -> None:
     _add_status(commands)
     _add_rollback(commands)
     _add_mark_good(commands)
+    _add_prove(commands)
     _add_prune(commands)
 
 
@@ -92,6 +93,14 @@ def _add_mark_good(commands: Any) -> None:
     parser = commands.add_parser("mark-good", help=summary)
     _add_name(parser)
     parser.set_defaults(run=_mark_good)
+
+
+def _add_prove(commands: Any) -> None:
+    summary = "at a device's start: verify what is in use; what is on trial and passes is marked good"
+    parser = commands.add_parser("prove", help=summary)
+    parser.add_argument("name", nargs="?", metavar="NAME", help="of this bundle only")
+    bench_options.add_json(parser)
+    parser.set_defaults(run=_prove)
 
 
 def _add_prune(commands: Any) -> None:
@@ -186,6 +195,24 @@ def _mark_good(options: argparse.Namespace) -> None:
 
     bundle = mark_good(options.name)
     _tell(options, {"name": options.name, "current": bundle}, f"{options.name}: {bundle} is good")
+
+
+def _prove(options: argparse.Namespace) -> None:
+    from edge_runtime import self_test
+    from edge_runtime.store.prove import prove
+
+    proofs = prove(options.name, self_test=self_test.replay)
+    if options.json:
+        print(to_json([dataclasses.asdict(one) for one in proofs]))
+    else:
+        for one in proofs:
+            good = "as built" + (", marked good" if one.marked_good else "")
+            print(printable(f"{one.name}: {one.bundle or 'none in use'}: {one.problem or good}"))
+    failed = sum(one.problem is not None for one in proofs)
+    if failed:
+        raise Error(
+            f"{failed} of {len(proofs)} bundles are not as they should be; edge-runtime status has more"
+        )
 
 
 def _prune(options: argparse.Namespace) -> None:

@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
+import os
 import shutil
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 from hypothesis import settings
+
+if (
+    "PYTEST_XDIST_WORKER" in os.environ
+):  # before torch is imported, whose threads would fight for the processors
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 # A gate that draws other examples each time fails for changes that did nothing wrong. To look for new ones:
 # pytest --hypothesis-profile=default
@@ -43,6 +51,18 @@ def corpus_lines() -> list[dict[str, object]]:
                 {"id": f"{topic}-{number}", "title": f"{topic} {chosen[0]}", "text": text, "section": topic}
             )
     return lines
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _no_state(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Whoever runs the tests may have calibrated bundles; these see none of it."""
+    before = os.environ.get("EDGE_RUNTIME_HOME")
+    os.environ["EDGE_RUNTIME_HOME"] = str(tmp_path_factory.mktemp("empty-home"))
+    yield
+    if before is None:
+        del os.environ["EDGE_RUNTIME_HOME"]
+    else:
+        os.environ["EDGE_RUNTIME_HOME"] = before
 
 
 @pytest.fixture(scope="session")
@@ -180,6 +200,20 @@ def bundle_copy(bundle: Path, tmp_path: Path) -> Path:
     return Path(shutil.copytree(bundle, tmp_path / "bundle"))
 
 
+def _made_once(factory: pytest.TempPathFactory, name: str, make: Callable[[Path], object]) -> Path:
+    """A folder that only the first of several test processes makes; the others wait for it."""
+    base = factory.getbasetemp()
+    folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / f"shared-{name}"
+    with folder.with_suffix(".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not (folder / "made").exists():
+            shutil.rmtree(folder, ignore_errors=True)  # of one that failed
+            folder.mkdir()
+            make(folder)
+            (folder / "made").touch()
+    return folder
+
+
 @pytest.fixture(scope="session")
 def two_engines(tmp_path_factory: pytest.TempPathFactory, recipe_file: Path) -> Path:
     """The tiny bundle with its encoders for both engines. Do not change it."""
@@ -188,4 +222,6 @@ def two_engines(tmp_path_factory: pytest.TempPathFactory, recipe_file: Path) -> 
     from build_tools.progress import Progress
 
     overrides = ["compile.engines=[onnx, tflite]", "compile.lengths=[8, 24]"]
-    return build(recipe_yaml.load(recipe_file, overrides), tmp_path_factory.mktemp("two"), Progress()).bundle
+    recipe = recipe_yaml.load(recipe_file, overrides)
+    shared = _made_once(tmp_path_factory, "two-engines", lambda folder: build(recipe, folder, Progress()))
+    return shared / recipe.name / "bundle"

@@ -10,14 +10,13 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
-from edge_runtime import manifest as manifests
-from edge_runtime.bundle import sha256
-from edge_runtime.manifest import FileEntry
+from tests import interpreters
+from tests.versions import list_anew
 
 pytestmark = pytest.mark.install
 
@@ -45,7 +44,7 @@ class Device:
     """What a device has installed beside the wheel, and which encoder it then opens.
 
     Attributes:
-        python: its interpreter, by name; that of the tests when empty.
+        python: its version, as ``3.10``; that of the tests when empty.
     """
 
     packages: Sequence[str]
@@ -54,16 +53,15 @@ class Device:
     python: str = ""
 
     def __str__(self) -> str:
-        return f"{self.python} {self.engine}".strip()
+        return f"python{self.python} {self.engine}" if self.python else self.engine
 
-    def interpreter(self) -> str:
+    def interpreter(self) -> str | Path:
         """The program that makes its environment; the test is skipped where this machine has none."""
         if not self.python:
             return sys.executable
-        found = shutil.which(self.python)
-        works = found and not subprocess.run([found, "-c", ""], capture_output=True, check=False).returncode
-        if not found or not works:
-            pytest.skip(f"no {self.python} on this machine")
+        found = interpreters.find(self.python)
+        if found is None:
+            pytest.skip(f"no Python {self.python} on this machine")
         return found
 
 
@@ -74,8 +72,8 @@ DEVICES = (
         Device(["tflite-runtime==2.14.0", "numpy<2"], "layers2-tflite", "tflite-runtime 2.14.0"),
         marks=pytest.mark.skipif(sys.version_info >= (3, 12), reason="tflite-runtime ended with Python 3.11"),
     ),
-    Device(["onnxruntime"], "layers2", "onnxruntime", "python3.10"),
-    Device(["ai-edge-litert"], "layers2-tflite", "ai-edge-litert", "python3.13"),
+    Device(["onnxruntime"], "layers2", "onnxruntime", "3.10"),
+    Device(["ai-edge-litert"], "layers2-tflite", "ai-edge-litert", "3.13"),
 )
 
 
@@ -133,16 +131,31 @@ def test_golden_queries_are_as_built(installed: Installed, two_engines: Path) ->
     assert all(each["cosine"] > 0.999 for each in replays.values())
 
 
-def test_a_file_that_was_not_rewritten(
-    installed: Installed, two_engines: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """As the quantizer leaves it, old runtimes read it without a word and answer nonsense: verify refuses."""
+@pytest.fixture(scope="module")
+def not_rewritten(two_engines: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The bundle with the TFLite file of its transformer as the quantizer leaves it; hashed anew."""
+    from build_tools.compile import tflite_rewrite
+    from build_tools.compile.tflite import compile_tflite
+    from build_tools.distill import distil
+    from build_tools.distill.student import Student
+    from build_tools.workspace import Stage
+
+    bundle = Path(shutil.copytree(two_engines, tmp_path_factory.mktemp("plain") / "bundle"))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(tflite_rewrite, "_quantized_weights", lambda *_: None)
+        for folder in (two_engines.parent / "stages").glob("student-*"):
+            student = distil.load(Stage(folder, "")).student
+            if isinstance(student, Student):
+                compile_tflite(student, bundle / "encoders/layers2-tflite.tflite", (8, 24))
+    list_anew(bundle)
+    return bundle
+
+
+def test_a_file_that_was_not_rewritten(installed: Installed, not_rewritten: Path) -> None:
+    """Old runtimes read it without a word and answer nonsense: verify refuses."""
     if installed.device.encoder != "layers2-tflite" or installed.device.python:
         pytest.skip("one device with each TFLite engine is enough")
-    bundle = Path(shutil.copytree(two_engines, tmp_path / "bundle"))
-    _compile_without_rewriting(two_engines, bundle / "encoders/layers2-tflite.tflite", monkeypatch)
-    _list_anew(bundle)
-    done = installed.run("edge-runtime", "verify", bundle, check=False)
+    done = installed.run("edge-runtime", "verify", not_rewritten, check=False)
     if installed.device.engine == "ai-edge-litert":
         assert done.returncode == 0
         return
@@ -150,29 +163,6 @@ def test_a_file_that_was_not_rewritten(
     assert "encoder layers2-tflite on tflite-runtime 2.14.0, golden query 1: cosine " in done.stderr
     assert "this engine computes it wrongly here" in done.stderr
     assert "Traceback" not in done.stderr
-
-
-def _compile_without_rewriting(bundle: Path, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The bundle's student once more: every layer stays as the quantizer made it."""
-    from build_tools.compile import tflite_rewrite
-    from build_tools.compile.tflite import compile_tflite
-    from build_tools.distill import distil
-    from build_tools.distill.student import Student
-    from build_tools.workspace import Stage
-
-    monkeypatch.setattr(tflite_rewrite, "_quantized_weights", lambda *_: None)
-    for folder in (bundle.parent / "stages").glob("student-*"):
-        student = distil.load(Stage(folder, "")).student
-        if isinstance(student, Student):
-            compile_tflite(student, path, (8, 24))
-
-
-def _list_anew(bundle: Path) -> None:
-    """The manifest vouches for the files as they are now."""
-    manifest = manifests.read(bundle / manifests.FILENAME)
-    paths = [(entry.path, bundle / entry.path) for entry in manifest.files]
-    files = tuple(FileEntry(name, path.stat().st_size, sha256(path)) for name, path in paths)
-    (bundle / manifests.FILENAME).write_bytes(manifests.dump(replace(manifest, files=files)))
 
 
 def test_commands_are_installed(installed: Installed, two_engines: Path) -> None:

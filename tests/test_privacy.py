@@ -42,6 +42,7 @@ for command in (
     ("bench", "tiny", "-n", "5", "--warm-up", "1"),
     ("status",),
     ("mark-good", "tiny"),
+    ("prove",),
     ("repair", FILE),
     ("prune",),
 ):

@@ -8,6 +8,8 @@
     run.py         all targets at once, each on its own
     summary.py     what came of it
     bootstrap.py   the runtime itself, for a device that has none; wheelhouse.py fetches it
+    service.py     a systemd unit that proves bundles when a device starts
+    script.py      runs the shell scripts of both there
 
 The network is ssh's business: its configuration, keys and known hosts hold, and nothing here knows a
 password.

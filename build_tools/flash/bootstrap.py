@@ -10,7 +10,6 @@ that neither pip nor ensurepip must be there. What ran before runs until the new
 from __future__ import annotations
 
 import json
-import subprocess
 import tarfile
 import tempfile
 import threading
@@ -19,15 +18,17 @@ from contextlib import suppress
 from pathlib import Path
 from typing import IO
 
-from build_tools.errors import FlashError, LineError
-from build_tools.flash import wheelhouse
-from build_tools.flash.connection import FIND_ROOT, SSH_FAILED, remote, ssh
+from build_tools.errors import FlashError
+from build_tools.flash import script, wheelhouse
+from build_tools.flash.script import StatusError
 from build_tools.flash.targets import SshTarget
 from build_tools.flash.wheelhouse import Board
 from edge_runtime import schema
 from edge_runtime.schema import SchemaError, shown
 from edge_runtime.terminal import printable
 from edge_runtime.version import __version__
+
+_FAILING = "the runtime cannot be installed there"
 
 _ASK = """\
 command -v python3 >/dev/null || { echo "python3 is not installed there" >&2; exit 1; }
@@ -91,7 +92,7 @@ class Bootstrap:
             FlashError: the device has no Python that fits, or a step fails; what ran before still does.
             LineError: the line broke.
         """
-        board = _board(_run(target, _ASK, _FACTS, unattended=unattended))
+        board = _board(script.run(target, _ASK, _FACTS, failing=_FAILING, unattended=unattended))
         wheels = self._wheels(board)
         name = f"{__version__}-{wheelhouse.digest(wheels)}"
         sending = None if self._has(target, name, unattended) else wheels
@@ -101,7 +102,9 @@ class Bootstrap:
                 _pack(sending, stream)
             size = stream.tell()
             stream.seek(0)
-            _run(target, _INSTALL, name, requirement, unattended=unattended, stdin=stream)
+            script.run(
+                target, _INSTALL, name, requirement, failing=_FAILING, unattended=unattended, stdin=stream
+            )
         return size
 
     def _wheels(self, board: Board) -> Path:
@@ -113,35 +116,10 @@ class Bootstrap:
             return self._fetched[board]
 
     def _has(self, target: SshTarget, name: str, unattended: bool) -> bool:
-        with suppress(_StatusError):
-            _run(target, _HAS, name, unattended=unattended)
+        with suppress(StatusError):
+            script.run(target, _HAS, name, failing=_FAILING, unattended=unattended)
             return True
         return False
-
-
-class _StatusError(FlashError):
-    """A script on the device ended with another status than 0."""
-
-
-def _run(
-    target: SshTarget, script: str, *arguments: str, unattended: bool, stdin: IO[bytes] | None = None
-) -> bytes:
-    command = [
-        *ssh(target, unattended=unattended),
-        remote(FIND_ROOT + script, target.root or "", *arguments),
-    ]
-    given = subprocess.DEVNULL if stdin is None else stdin
-    try:
-        done = subprocess.run(command, stdin=given, capture_output=True, check=False)
-    except OSError as error:
-        raise FlashError(f"ssh: {error.strerror}; install it") from None
-    lines = [printable(line) for line in done.stderr.decode("utf-8", "replace").split("\n") if line.strip()]
-    said = lines[-1][:400] if lines else f"status {done.returncode}"
-    if done.returncode == SSH_FAILED:
-        raise LineError(f"the line broke, or never stood: {said}")
-    if done.returncode:
-        raise _StatusError(f"the runtime cannot be installed there: {said}")
-    return done.stdout
 
 
 def _board(answer: bytes) -> Board:

@@ -48,6 +48,11 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
         action="store_true",
         help="first bring the runtime itself to devices that ssh reaches; they need Python and no network",
     )
+    parser.add_argument(
+        "--service",
+        action="store_true",
+        help="have systemd prove the bundles each time a device starts; a trial that passes is marked good",
+    )
     parser.add_argument("--json", action="store_true", help="print JSON")
     parser.set_defaults(run=_flash)
 
@@ -61,13 +66,15 @@ def _flash(options: argparse.Namespace) -> None:
     from build_tools.flash.wheelhouse import extras_for
 
     given = [targets.parse(text) for text in _once(options.to)]
-    if options.bootstrap and not any(isinstance(each, targets.SshTarget) for each in given):
-        raise FlashError("--bootstrap: expected a device that ssh reaches (ssh://…) in --to; found none")
+    for option in ("bootstrap", "service"):
+        if getattr(options, option) and not any(isinstance(each, targets.SshTarget) for each in given):
+            raise FlashError(f"--{option}: expected a device that ssh reaches (ssh://…) in --to; found none")
     conditions = Conditions(
         allow_downgrade=options.allow_downgrade,
         self_test=not options.no_self_test,
         tries=options.tries,
         retries=options.retries,
+        service=options.service,
     )
     with (
         source.opened(options.bundle) as bundle,

@@ -13,8 +13,8 @@ from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from typing import Literal
 
-from build_tools.errors import LineError
-from build_tools.flash import connection, stick
+from build_tools.errors import FlashError, LineError
+from build_tools.flash import connection, service, stick
 from build_tools.flash.bootstrap import Bootstrap
 from build_tools.flash.connection import Connection
 from build_tools.flash.source import Source
@@ -34,6 +34,7 @@ class Conditions:
 
     Attributes:
         retries: of a line that broke after it had stood.
+        service: set up the service that proves bundles when a device starts, where ssh reaches it.
         jobs: targets at a time.
     """
 
@@ -41,6 +42,7 @@ class Conditions:
     self_test: bool = True
     tries: int = 0
     retries: int = 2
+    service: bool = False
     jobs: int = 8
 
 
@@ -146,14 +148,28 @@ class _Worker:
         if self._bootstrap and isinstance(self._target, SshTarget):
             self._progress("bootstrap", 0, 0)
             self._sent += self._bootstrap.bring(self._target, unattended=self._unattended)
-        attempts = self._conditions.retries if isinstance(self._target, SshTarget) else 0
+        state, detail = self._flash(self._target)
+        if self._conditions.service and isinstance(self._target, SshTarget):
+            self._progress("service", 0, 0)
+            detail += f"; {self._serve(self._target, detail)}"
+        return state, detail
+
+    def _serve(self, target: SshTarget, done: str) -> str:
+        """After the bundle: a device that gets no service has it nevertheless."""
+        try:
+            return service.install(target, unattended=self._unattended)
+        except Error as error:
+            raise FlashError(f"{done}; but {error}") from None
+
+    def _flash(self, target: SshTarget | StoreTarget) -> tuple[State, str]:
+        attempts = self._conditions.retries if isinstance(target, SshTarget) else 0
         for _ in range(attempts):
             try:
-                return self._attempt(self._target)
+                return self._attempt(target)
             except _BrokenOnceItStoodError:
                 self._progress("wait", 0, 0)
                 self._stopped.wait(self._pause)
-        return self._attempt(self._target)
+        return self._attempt(target)
 
     def _copy(self, target: StickTarget) -> tuple[State, str]:
         def told(done: int, total: int) -> None:

@@ -35,7 +35,15 @@ def open_bundle(bundle: str | os.PathLike[str], *, verify: Verification | None =
     """
     if not layout.is_name(bundle):
         return Bundle.open(bundle, verify="full" if verify is None else verify)
-    name = str(bundle)
+    return open_installed(str(bundle), verify="size" if verify is None else verify)
+
+
+def open_installed(name: str, *, verify: Verification) -> Bundle:
+    """Opens the current bundle of an installed name, whatever the working directory has of that name.
+
+    Raises:
+        BundleError, StoreError: as `open_bundle`.
+    """
     _count(name)
     for _ in range(_ATTEMPTS):  # between finding and holding it, it may be replaced and pruned
         directory = layout.current(name)
@@ -43,7 +51,7 @@ def open_bundle(bundle: str | os.PathLike[str], *, verify: Verification | None =
             return Bundle.open(name)  # which says what is wrong with it
         held = lock.hold(directory)
         if held is not None:
-            return _opened(directory, held, "size" if verify is None else verify)
+            return _opened(directory, held, verify)
     raise BundleError(f"{directory}: missing, or cannot be read; install {name} again")
 
 

@@ -7,7 +7,6 @@ import os
 import shlex
 import shutil
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -16,8 +15,7 @@ from emulator.runtime import Runtime
 
 from build_tools import cli
 from edge_runtime import manifest as manifests
-from edge_runtime.bundle import sha256
-from edge_runtime.manifest import FileEntry
+from tests import versions
 
 pytestmark = pytest.mark.device
 
@@ -61,18 +59,6 @@ def flash(
     return run
 
 
-def updated(bundle: Path, folder: Path, version: str, *, extra: int = 0) -> Path:
-    """The bundle with another version and another quality card; everything else is the same."""
-    copy = Path(shutil.copytree(bundle, folder))
-    manifest = manifests.read(copy / manifests.FILENAME)
-    quality = copy / manifest.quality
-    quality.write_text(f"{quality.read_text()}# {version}{'x' * extra}\n")
-    entry = FileEntry(manifest.quality, quality.stat().st_size, sha256(quality))
-    files = tuple(entry if entry.path == each.path else each for each in manifest.files)
-    (copy / manifests.FILENAME).write_bytes(manifests.dump(replace(manifest, version=version, files=files)))
-    return copy
-
-
 def test_flash_search_update_roll_back(
     device: Runtime, flash: Flash, two_engines: Path, tmp_path: Path
 ) -> None:
@@ -83,7 +69,7 @@ def test_flash_search_update_roll_back(
     assert size < int(str(first["sent"])) < size + 20_000
     hits = device.report("search", "tiny", "yeast and dough")["hits"]
     assert hits[0]["key"].startswith("bread")
-    second = flash(updated(two_engines, tmp_path / "new", "1.1.0"))
+    second = flash(versions.another(two_engines, tmp_path / "new", "1.1.0"))
     assert second["state"] == "installed"
     assert int(str(second["sent"])) < 20_000
     assert device.report("search", "tiny", "yeast and dough")["hits"] == hits
@@ -95,7 +81,7 @@ def test_flash_search_update_roll_back(
 def test_a_line_that_breaks(device: Runtime, flash: Flash, two_engines: Path, tmp_path: Path) -> None:
     """ssh is killed on the board in the middle of a file: the next flash sends the rest of it."""
     before = device.report("status")[0]["current"]
-    new = updated(two_engines, tmp_path / "new", "1.2.0", extra=30_000_000)
+    new = versions.another(two_engines, tmp_path / "new", "1.2.0", note="x" * 30_000_000)
     watch = "until [ $(cat /var/lib/edge-runtime/incoming/*.part 2>/dev/null | wc -c) -gt 1000000 ]; "
     watch += "do sleep 0.05; done; for p in $(pidof sshd); do [ $p = $(cat /run/sshd.pid) ] || kill $p; done"
     with device.machine.popen("sh", "-c", f"setsid sh -c '{watch}' >/dev/null 2>&1 &"):

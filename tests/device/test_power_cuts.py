@@ -7,20 +7,16 @@ own cache as well; that is not emulated.
 from __future__ import annotations
 
 import random
-import shutil
 import time
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from emulator.machine import Hardware
 from emulator.runtime import Runtime
 
-from edge_runtime import manifest as manifests
-from edge_runtime.bundle import sha256
-from edge_runtime.manifest import FileEntry
 from edge_runtime.store.install import Step
+from tests import versions
 
 pytestmark = pytest.mark.device
 
@@ -90,14 +86,9 @@ class Board:
 @pytest.fixture(scope="module")
 def board(runtime: Runtime, two_engines: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Board]:
     """On, with version 1.0.0 installed; 1.1.0, with a file of 4 MB of its own, lies beside the store."""
-    folder = Path(shutil.copytree(two_engines, tmp_path_factory.mktemp("new") / "bundle"))
-    quality = folder / "quality.yaml"
-    quality.write_bytes(quality.read_bytes() + b"# " + bytes(4 << 20).replace(b"\0", b"x") + b"\n")
-    manifest = manifests.read(folder / manifests.FILENAME)
-    entry = FileEntry("quality.yaml", quality.stat().st_size, sha256(quality))
-    files = tuple(entry if each.path == entry.path else each for each in manifest.files)
-    changed = replace(manifest, version="1.1.0", files=files)
-    (folder / manifests.FILENAME).write_bytes(manifests.dump(changed))
+    folder = versions.another(
+        two_engines, tmp_path_factory.mktemp("new") / "bundle", "1.1.0", note="x" * (4 << 20)
+    )
     runtime.machine.boot(HARDWARE)
     try:
         runtime.empty_store()

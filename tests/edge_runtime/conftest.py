@@ -1,10 +1,9 @@
-"""A device's state that is empty, and bundles with a static encoder, made by hand."""
+"""A device's state, and bundles with a static encoder, made by hand."""
 
 from __future__ import annotations
 
-import os
 import shutil
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -19,18 +18,6 @@ from edge_runtime.bundle import sha256
 from edge_runtime.manifest import EncoderSpec, FileEntry
 
 AddStatic = Callable[..., EncoderSpec]
-
-
-@pytest.fixture(scope="session", autouse=True)
-def _no_state(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """Whoever runs the tests may have calibrated bundles; these see none of it."""
-    before = os.environ.get("EDGE_RUNTIME_HOME")
-    os.environ["EDGE_RUNTIME_HOME"] = str(tmp_path_factory.mktemp("empty-home"))
-    yield
-    if before is None:
-        del os.environ["EDGE_RUNTIME_HOME"]
-    else:
-        os.environ["EDGE_RUNTIME_HOME"] = before
 
 
 @pytest.fixture

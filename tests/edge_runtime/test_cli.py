@@ -275,7 +275,7 @@ def test_every_option_has_help() -> None:
     found = list(parsers(cli._parser()))
     asking, storing = (
         ("search", "similar", "duplicates"),
-        ("install", "repair", "receive", "status", "rollback", "mark-good", "prune"),
+        ("install", "repair", "receive", "status", "rollback", "mark-good", "prove", "prune"),
     )
     names = ("info", "verify", "doctor", *asking, *storing, "bench", "calibrate")
     assert [parser.prog for parser in found][1:] == [f"edge-runtime {name}" for name in names]

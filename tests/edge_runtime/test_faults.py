@@ -21,8 +21,7 @@ import numpy as np
 import pytest
 
 from edge_runtime import manifest as manifests
-from edge_runtime.bundle import sha256
-from edge_runtime.manifest import FileEntry, Manifest
+from tests.versions import list_anew
 
 ASK = """
 import sys
@@ -50,18 +49,9 @@ def ask(bundle: Path) -> str:
     return done.stdout
 
 
-def hash_anew(bundle: Path, **changes: Any) -> None:
-    """Writes a manifest that fits the files as they are now."""
-    path = bundle / manifests.FILENAME
-    manifest: Manifest = manifests.read(path)
-    files = (bundle / entry.path for entry in manifest.files)
-    entries = tuple(FileEntry(f.relative_to(bundle).as_posix(), f.stat().st_size, sha256(f)) for f in files)
-    path.write_bytes(manifests.dump(replace(manifest, files=entries, **changes)))
-
-
 def test_hashing_anew_is_enough_for_an_honest_bundle(bundle_copy: Path) -> None:
     """So that the refusals below are for their own reasons."""
-    hash_anew(bundle_copy)
+    list_anew(bundle_copy)
     assert ask(bundle_copy) == "answered\n"
 
 
@@ -170,7 +160,7 @@ def _other_words(bundle: Path) -> None:
 def test_a_lie_is_one_error(bundle_copy: Path, fault: Fault, answer: str) -> None:
     """Of the right class, naming the file; no traceback, no warning, no crash."""
     fault(bundle_copy)
-    hash_anew(bundle_copy)
+    list_anew(bundle_copy)
     found = ask(bundle_copy)
     assert re.match(answer, found), found
     assert len(found.splitlines()) == 1
@@ -180,13 +170,13 @@ def test_a_manifest_that_lies_about_the_encoder_is_refused(bundle_copy: Path) ->
     """Width in the manifest and width of the model must agree."""
     manifest = manifests.read(bundle_copy / manifests.FILENAME)
     encoders = (replace(manifest.encoders[0], ndim=16),)
-    hash_anew(bundle_copy, encoders=encoders, index=replace(manifest.index, ndim=16))
+    list_anew(bundle_copy, encoders=encoders, index=replace(manifest.index, ndim=16))
     assert "sentence_embedding has shape ['batch', 32]; expected (n, 16)" in ask(bundle_copy)
 
 
 def test_a_bundle_for_a_newer_runtime_is_refused(bundle_copy: Path) -> None:
     """Before anything else of it is looked at."""
-    hash_anew(bundle_copy, compatible=manifests.Compatible("99.0.0"))
+    list_anew(bundle_copy, compatible=manifests.Compatible("99.0.0"))
     (bundle_copy / "dense.usearch").unlink()
     answer = ask(bundle_copy)
     assert answer.startswith("CompatibilityError ")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +14,8 @@ import pytest
 from onnx import numpy_helper
 
 from edge_runtime import encoders, golden_pairs, self_test
-from edge_runtime import manifest as manifests
-from edge_runtime.bundle import sha256
 from edge_runtime.errors import BundleError, EngineError, SelfTestError
-from edge_runtime.manifest import FileEntry
+from tests.versions import list_anew
 
 Line = dict[str, Any]
 
@@ -27,14 +24,6 @@ Line = dict[str, Any]
 def copy(reranked_bundle: Path, tmp_path: Path) -> Path:
     """A bundle that a test may change."""
     return Path(shutil.copytree(reranked_bundle, tmp_path / "bundle"))
-
-
-def list_anew(bundle: Path) -> None:
-    """The manifest vouches for the files as they are now."""
-    manifest = manifests.read(bundle / manifests.FILENAME)
-    paths = [(entry.path, bundle / entry.path) for entry in manifest.files]
-    files = tuple(FileEntry(name, path.stat().st_size, sha256(path)) for name, path in paths)
-    (bundle / manifests.FILENAME).write_bytes(manifests.dump(replace(manifest, files=files)))
 
 
 def edit(bundle: Path, change: Callable[[Line], object]) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,20 +12,10 @@ import pytest
 from ai_edge_litert import schema_py_generated as schema
 
 from edge_runtime import cpu, encoders, process, self_test
-from edge_runtime import manifest as manifests
-from edge_runtime.bundle import sha256
 from edge_runtime.errors import BundleError, EngineError, Error, SelfTestError
-from edge_runtime.manifest import FileEntry
+from tests.versions import list_anew
 
 Line = dict[str, Any]
-
-
-def list_anew(bundle: Path) -> None:
-    """The manifest vouches for the files as they are now."""
-    manifest = manifests.read(bundle / manifests.FILENAME)
-    paths = [(entry.path, bundle / entry.path) for entry in manifest.files]
-    files = tuple(FileEntry(name, path.stat().st_size, sha256(path)) for name, path in paths)
-    (bundle / manifests.FILENAME).write_bytes(manifests.dump(replace(manifest, files=files)))
 
 
 def edit(bundle: Path, change: Callable[[Line], object], line: int = 0) -> None:

@@ -1,11 +1,9 @@
-"""install, status, rollback, mark-good and prune; names where other commands take a bundle."""
+"""install, status, rollback, mark-good, prove and prune; names where other commands take a bundle."""
 
 from __future__ import annotations
 
 import json
-import shutil
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +11,7 @@ import pytest
 
 from build_tools.pack import pack
 from edge_runtime import cli
-from edge_runtime import manifest as manifests
+from tests import versions
 
 Run = Callable[..., str]
 
@@ -24,9 +22,7 @@ def releases(bundle: Path, tmp_path_factory: pytest.TempPathFactory) -> list[str
     files = []
     for version in ("1.0.0", "1.1.0"):
         folder = tmp_path_factory.mktemp("release")
-        copy = Path(shutil.copytree(bundle, folder / "bundle"))
-        manifest = replace(manifests.read(copy / manifests.FILENAME), version=version)
-        (copy / manifests.FILENAME).write_bytes(manifests.dump(manifest))
+        copy = versions.another(bundle, folder / "bundle", version)
         files.append(str(pack(copy, folder / f"tiny-{version}.edge")))
     return files
 
@@ -96,6 +92,30 @@ def test_nothing_installed(run: Run, home: Path) -> None:
     assert not home.exists()
 
 
+def test_prove(run: Run, releases: list[str]) -> None:
+    """With the golden queries: a trial ends; the second time there is none to end."""
+    run("install", releases[0], "--no-self-test")
+    run("install", releases[1], "--no-self-test", "--tries", "5")
+    assert run("prove", "tiny").endswith(": as built, marked good\n")
+    (proof,) = json.loads(run("prove", "--json"))
+    assert proof["bundle"].startswith("1.1.0-")
+    assert (proof["marked_good"], proof["problem"]) == (False, None)
+
+
+def test_prove_what_is_damaged(
+    run: Run, home: Path, releases: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What is wrong is on the bundle's line, the status tells that something is."""
+    run("install", releases[0], "--no-self-test")
+    (card,) = home.glob("bundles/tiny/1.0.0-*/quality.yaml")
+    card.write_text("{}")
+    assert cli.main(["prove"]) == 1
+    captured = capsys.readouterr()
+    assert captured.out.startswith("tiny: 1.0.0-")
+    assert "quality.yaml" in captured.out
+    assert "1 of 1 bundles are not as they should be" in captured.err
+
+
 def test_errors_are_one_line(run: Run, releases: list[str], tmp_path: Path) -> None:
     """Whatever is given."""
     broken = tmp_path / "broken.edge"
@@ -106,6 +126,7 @@ def test_errors_are_one_line(run: Run, releases: list[str], tmp_path: Path) -> N
         ("install", releases[0], "--tries", "-1"),
         ("rollback", "../x"),
         ("mark-good", ""),
+        ("prove", "nothing"),
         ("prune", "--keep", "0"),
     ):
         error = run(*arguments, status=1)

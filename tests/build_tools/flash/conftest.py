@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import os
-import shutil
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
-from edge_runtime import manifest as manifests
-from edge_runtime.bundle import Bundle, sha256
-from edge_runtime.manifest import FileEntry
+from edge_runtime.bundle import Bundle
+from tests import versions
 
 ROOT = Path(__file__).parents[3]
 GOLDEN = ROOT / "tests/golden/0.2.0"
@@ -63,15 +61,8 @@ def version(tmp_path_factory: pytest.TempPathFactory) -> Version:
 
     def bundle(number: str, *, extra: int = 0) -> Path:
         if (number, extra) not in made:
-            folder = Path(shutil.copytree(GOLDEN, tmp_path_factory.mktemp("version") / "bundle"))
-            manifest = manifests.read(folder / manifests.FILENAME)
-            quality = folder / manifest.quality
-            quality.write_text(f"{quality.read_text()}# {number} {'x' * extra}\n")
-            entry = FileEntry(manifest.quality, quality.stat().st_size, sha256(quality))
-            files = tuple(entry if each.path == entry.path else each for each in manifest.files)
-            changed = replace(manifest, name="golden", version=number, files=files)
-            (folder / manifests.FILENAME).write_bytes(manifests.dump(changed))
-            made[number, extra] = folder
+            folder = tmp_path_factory.mktemp("version") / "bundle"
+            made[number, extra] = versions.another(GOLDEN, folder, number, name="golden", note="x" * extra)
         return made[number, extra]
 
     return bundle
@@ -82,7 +73,7 @@ def devices(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], 
     """Makes devices that are reached by name; each has edge-runtime on its PATH."""
     programs, hosts = tmp_path / "programs", tmp_path / "hosts"
     programs.mkdir()
-    _program(programs / "ssh", f'exec {sys.executable} {Path(__file__).parent / "fake_ssh.py"} "$@"')
+    program(programs / "ssh", f'exec {sys.executable} {Path(__file__).parent / "fake_ssh.py"} "$@"')
     monkeypatch.setenv("PATH", f"{programs}:{os.environ['PATH']}")
     monkeypatch.setenv("FAKE_SSH_HOSTS", str(hosts))
     monkeypatch.delenv("EDGE_RUNTIME_HOME", raising=False)
@@ -90,12 +81,13 @@ def devices(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], 
     def device(name: str) -> Device:
         (hosts / name / "bin").mkdir(parents=True)
         run = f'PYTHONPATH={ROOT} exec {sys.executable} -m edge_runtime.cli "$@"'
-        _program(hosts / name / "bin/edge-runtime", run)
+        program(hosts / name / "bin/edge-runtime", run)
         return Device(name, hosts / name)
 
     return device
 
 
-def _program(path: Path, line: str) -> None:
+def program(path: Path, line: str) -> None:
+    """A shell script of a line or more."""
     path.write_text(f"#!/bin/sh\n{line}\n")
     path.chmod(0o755)

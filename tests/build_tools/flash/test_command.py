@@ -40,10 +40,11 @@ def test_json(devices: Devices, version: Version, capsys: pytest.CaptureFixture[
     assert result["state"] == "installed"
 
 
-def test_bootstrap_without_a_device(version: Version, capsys: pytest.CaptureFixture[str]) -> None:
-    """A store on a card cannot start a runtime."""
-    assert cli.main(["flash", str(version("1.0.0")), "--bootstrap", "--to", "store:/nowhere"]) == 1
-    assert "--bootstrap: expected a device that ssh reaches" in capsys.readouterr().err
+@pytest.mark.parametrize("option", ["--bootstrap", "--service"])
+def test_options_without_a_device(version: Version, capsys: pytest.CaptureFixture[str], option: str) -> None:
+    """A store on a card cannot start a runtime, nor have systemd do it."""
+    assert cli.main(["flash", str(version("1.0.0")), option, "--to", "store:/nowhere"]) == 1
+    assert f"{option}: expected a device that ssh reaches" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("arguments", [["--tries", "-1"], ["--retries", "x"], ["--tries", "9999"]])

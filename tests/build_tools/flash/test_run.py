@@ -8,7 +8,6 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -19,7 +18,7 @@ from build_tools.pack import pack
 from edge_runtime import manifest as manifests
 from edge_runtime.bundle import sha256
 from edge_runtime.errors import Error, IntegrityError
-from edge_runtime.manifest import FileEntry
+from tests.versions import list_anew
 
 from .conftest import Device, Version
 
@@ -188,14 +187,12 @@ def test_a_bundle_that_does_not_work_there(devices: Devices, version: Version, t
     manifest = manifests.read(folder / manifests.FILENAME)
     golden = folder / manifest.golden
     golden.write_text(golden.read_text().replace("0.", "0.9"))
-    entry = FileEntry(manifest.golden, golden.stat().st_size, sha256(golden))
-    files = tuple(entry if entry.path == each.path else each for each in manifest.files)
-    (folder / manifests.FILENAME).write_bytes(manifests.dump(replace(manifest, files=files)))
+    list_anew(folder)
     result = bring(folder, device.url, self_test=True)[0]
     assert result.state == "failed"
     assert "golden query" in result.detail
     assert device.in_use() == "1.0.0"
-    assert entry.sha256 in device.incoming
+    assert sha256(golden) in device.incoming
 
 
 @pytest.mark.parametrize(

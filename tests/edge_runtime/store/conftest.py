@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from build_tools.pack import pack
-from edge_runtime import manifest as manifests
-from edge_runtime.bundle import sha256
-from edge_runtime.manifest import FileEntry
+from tests import versions
 
 Release = Callable[..., Path]
 
@@ -26,14 +22,7 @@ def release(bundle: Path, tmp_path_factory: pytest.TempPathFactory) -> Release:
         key = (version, name, card)
         if key not in made:
             folder = tmp_path_factory.mktemp("release")
-            copy = Path(shutil.copytree(bundle, folder / "bundle"))
-            manifest = manifests.read(copy / manifests.FILENAME)
-            quality = copy / manifest.quality
-            quality.write_text(f"{quality.read_text()}# {version} {name} {card}\n")
-            entry = FileEntry(manifest.quality, quality.stat().st_size, sha256(quality))
-            files = tuple(entry if entry.path == old.path else old for old in manifest.files)
-            changed = replace(manifest, version=version, name=name, files=files)
-            (copy / manifests.FILENAME).write_bytes(manifests.dump(changed))
+            copy = versions.another(bundle, folder / "bundle", version, name=name, note=card)
             made[key] = pack(copy, folder / f"{name}-{version}.edge")
         return made[key]
 
