@@ -21,6 +21,7 @@ vectors are ordered by cell, then by row:
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -36,11 +37,22 @@ from edge_runtime.ranking import Ranking
 from edge_runtime.residence import Residence
 from edge_runtime.vector_index import VectorIndex
 
-_LEVELS = 3  # bits of a query's component
 _SPARE = 4  # estimates for each that is asked for, where more are asked for than the build tuned for
+_ROUGHLY = 8  # estimated once more for each that is compared
 _BLOCK = 4096  # vectors compared at a time: 6 MB as float32 of 384 dimensions
 _ESTIMATES_A_GATHERED = 4  # estimated in the time in which one vector is gathered and compared
 _CELLS_A_GATHERED = 8  # centroids likewise
+
+
+@dataclass(frozen=True, slots=True)
+class _Levels:
+    """To what a query's components are rounded: `bits` each, evenly up to `reach` / √ndim either way."""
+
+    bits: int
+    reach: float
+
+
+_ROUGH, _FINE = _Levels(1, 1.6), _Levels(3, 2.5)
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,11 +94,11 @@ class CellIndex(VectorIndex):
         return cls(files, spec, source, bundle.residence(vectors))
 
     def nearest(self, query: NDArray[np.int8], count: int, allowed: Allowed | None) -> Ranking:
-        """The best by estimate, as many as the manifest's `expansion` or more, compared by their vectors."""
+        """The best by two estimates, as many as the manifest's `expansion` or more, are compared."""
         files, spec = self._opened(), self._spec
         unit = query.astype(np.float32)
         unit /= np.linalg.norm(unit) or 1
-        cosines = files.centroids @ unit
+        cosines = np.einsum("ij,j->i", files.centroids, unit)  # not BLAS, which would take all cores for it
         probes = min(spec.probes or 1, len(cosines))
         while True:
             cells = _highest(cosines, probes)
@@ -99,9 +111,11 @@ class CellIndex(VectorIndex):
             kept = allowed.mask[self._rows(places)]
             places, near = places[kept], near[kept]
         wanted = max(spec.expansion, 2 * count)
-        if len(places) > wanted:
-            best = _highest(near + _estimates(files.codes[places], files.factors[places], unit), wanted)
-            places = places[best]
+        for levels, most in ((_ROUGH, _ROUGHLY * wanted), (_FINE, wanted)):
+            if len(places) > most:
+                about = _estimates(files.codes[places], files.factors[places], unit, levels)
+                best = _highest(near + about, most)
+                places, near = places[best], near[best]
         return self._compare(places, unit, count)
 
     def compared_in_time(self, count: int, allowed: int) -> int:
@@ -137,7 +151,7 @@ class CellIndex(VectorIndex):
         for start in range(0, len(places), _BLOCK):
             block = stored[places[start : start + _BLOCK]].astype(np.float32)
             lengths = np.sqrt(np.einsum("ij,ij->i", block, block))
-            scores[start : start + _BLOCK] = block @ unit / np.maximum(lengths, 1)
+            scores[start : start + _BLOCK] = np.einsum("ij,j->i", block, unit) / np.maximum(lengths, 1)
         blocks = np.unique(places * self._spec.ndim // residence.AROUND)
         self._residence.touch(len(blocks) * residence.AROUND)
         rows = self._rows(places)
@@ -154,24 +168,25 @@ class CellIndex(VectorIndex):
 
 
 def _estimates(
-    codes: NDArray[np.uint64], factors: NDArray[np.float32], unit: NDArray[np.float32]
+    codes: NDArray[np.uint64], factors: NDArray[np.float32], unit: NDArray[np.float32], levels: _Levels
 ) -> NDArray[np.float32]:
     """About r·q for each code, float32 (n,), where q is rounded to a few levels so that bits are counted.
 
     With s the signs of r, r·q is about factor × s·q. A level is a sum of ±1, ±2, …, each a sign of its own,
     and two signs differ where the bits of code and plane do.
     """
-    largest = float(np.abs(unit).max()) or 1.0
-    step = 2 * largest / 2**_LEVELS
-    levels = np.clip(np.floor((unit + largest) / step), 0, 2**_LEVELS - 1).astype(np.uint8)
-    planes = packed(np.stack([levels >> bit & 1 == 1 for bit in range(_LEVELS)]))
+    most = 2**levels.bits - 1
+    step = 2 * levels.reach / math.sqrt(len(unit)) / (most + 1)
+    numbers = np.clip(np.floor(unit / step + (most + 1) / 2), 0, most).astype(np.uint8)
+    planes = packed(np.stack([numbers >> bit & 1 == 1 for bit in range(levels.bits)]))
     words = np.ascontiguousarray(codes.T)  # long rows: NumPy is slow along short ones
     differing = np.zeros(len(codes), np.uint32)
     for bit, plane in enumerate(planes):
         for word, signs in zip(words, plane, strict=True):
             differing += bit_counts(word ^ signs).astype(np.uint32) << bit
-    most = len(unit) * (2**_LEVELS - 1)
-    estimates: NDArray[np.float32] = factors * np.float32(step) * (most / 2 - differing.astype(np.float32))
+    estimates: NDArray[np.float32] = (
+        factors * np.float32(step) * (np.float32(len(unit) * most / 2) - differing.astype(np.float32))
+    )
     return estimates
 
 
