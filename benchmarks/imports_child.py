@@ -36,8 +36,8 @@ def main(bundle, encoder, query, *imports):  # type: ignore[no-untyped-def] # ty
 
 def import_usearch():  # type: ignore[no-untyped-def]
     """As the runtime does it."""
-    from edge_runtime.dense import UNUSED
     from edge_runtime.lean_import import import_without
+    from edge_runtime.usearch_index import UNUSED
 
     import_without("usearch.index", UNUSED)
 

@@ -96,7 +96,10 @@ def indexed(
     began = time.perf_counter()
     with progress.task(strategy, total=len(made.vectors), unit="vectors") as advance:
         spec = index.write(made.vectors, folder, spec=recipe, advance=advance)
-    spec = tuning.tuned(spec, folder, made.vectors, tuned_by, wanted=recipe, recall=recall)
+    with progress.task("tuning", total=None, unit="searches") as advance:
+        spec = tuning.tuned(
+            spec, folder, made.vectors, tuned_by, wanted=recipe, recall=recall, advance=advance
+        )
     seconds = time.perf_counter() - began
     _write_manifest(made, spec)
     opened = loose.bundle(folder)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from bisect import bisect_left
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,14 +17,13 @@ from edge_runtime.dense import DenseIndex, quantize
 from edge_runtime.manifest import IndexSpec
 from edge_runtime.ranking import Ranking
 
-QUERIES = 500
+QUERIES = 200
 """Asked at most, of those that are held out."""
 
 _BELOW_EXACT = 0.001
 """What may be lost against exact search of the int8 vectors, where that alone misses the recall asked for."""
 
 _GRAPH = (32, 48, 64, 96, 128, 192, 256, 384, 512, 768, 1024)
-_FIRST_PROBES = 4
 
 
 def needed(spec: IndexSpec, wanted: recipe.IndexSpec) -> bool:
@@ -40,6 +40,7 @@ def tuned(
     *,
     wanted: recipe.IndexSpec,
     recall: float,
+    advance: Callable[[int], None],
 ) -> IndexSpec:
     """The manifest's entry with the smallest expansion, or the fewest cells, that reach `recall`.
 
@@ -50,42 +51,44 @@ def tuned(
         vectors: float32 (n, ndim), what it was made of.
         queries: float32 (q, ndim), of unit length.
         recall: recall@10 against exact float32 search, as the gate asks for it.
+        advance: told how many more searches were made.
     """
     if not needed(spec, wanted) or not len(queries):
         return spec
     measure = Recall.of(vectors, queries[:QUERIES])
     exact = _of_exact_int8(measure, spec.scale)
+
+    def reached(tried: IndexSpec) -> float:
+        found = _recall(tried, directory, measure)
+        advance(len(measure.queries))
+        return found
+
     if spec.search == "ivf" and wanted.expansion_search is None:
-        spec = _comparing_enough(spec, directory, measure, exact - _BELOW_EXACT / 2)
+        spec = _comparing_enough(spec, directory, lambda tried: reached(tried) >= exact - _BELOW_EXACT / 2)
     target = min(recall, exact - _BELOW_EXACT)
-    tried = spec
-    for tried in _candidates(spec, directory):
-        if _reached(tried, directory, measure) >= target:
-            break
-    return tried
+    tries = _tries(spec, directory)
+    return tries[min(bisect_left(tries, True, key=lambda tried: reached(tried) >= target), len(tries) - 1)]
 
 
-def _comparing_enough(spec: IndexSpec, directory: Path, measure: Recall, target: float) -> IndexSpec:
+def _comparing_enough(spec: IndexSpec, directory: Path, is_enough: Callable[[IndexSpec], bool]) -> IndexSpec:
     """So many passages compared by all of their components that the codes lose next to nothing."""
     everywhere = replace(spec, probes=shape(spec, directory)[1])
-    while _reached(everywhere, directory, measure) < target and everywhere.expansion < spec.count:
+    while everywhere.expansion < spec.count and not is_enough(everywhere):
         everywhere = replace(everywhere, expansion=2 * everywhere.expansion)
     return replace(spec, expansion=everywhere.expansion)
 
 
-def _candidates(spec: IndexSpec, directory: Path) -> Iterator[IndexSpec]:
+def _tries(spec: IndexSpec, directory: Path) -> list[IndexSpec]:
     """From the cheapest on."""
     if spec.search == "hnsw":
-        yield from (replace(spec, expansion=expansion) for expansion in _GRAPH)
-        return
-    cells, probes = shape(spec, directory)[1], _FIRST_PROBES
-    while probes < cells:
-        yield replace(spec, probes=probes)
-        probes += max(1, probes // 4)
-    yield replace(spec, probes=cells)
+        return [replace(spec, expansion=expansion) for expansion in _GRAPH]
+    cells, probes = shape(spec, directory)[1], [1]
+    while probes[-1] < cells:
+        probes.append(min(cells, probes[-1] + max(1, probes[-1] // 4)))
+    return [replace(spec, probes=each) for each in probes]
 
 
-def _reached(spec: IndexSpec, directory: Path, measure: Recall) -> float:
+def _recall(spec: IndexSpec, directory: Path, measure: Recall) -> float:
     bundle = loose.bundle(directory)
     dense = DenseIndex.open(bundle, spec)
     try:

@@ -37,7 +37,7 @@ def build_index(
         with progress.task("index", total=len(vectors), unit="vectors") as advance:
             stage.finish(_plain(index.write(vectors, stage.directory, spec=recipe.index, advance=advance)))
     written = schema.decode(manifest.IndexSpec, stage.result)
-    spec = _tune(written, stage, recipe, documents, held_out, workspace)
+    spec = _tune(written, stage, recipe, documents, held_out, workspace, progress)
     size = sum((stage.directory / path).stat().st_size for path in spec.members)
     how = "" if spec.search == "exact" else f", expansion {spec.expansion}"
     how += "" if spec.probes is None else f", {spec.probes} cells a search"
@@ -52,15 +52,23 @@ def _tune(
     documents: DocumentVectors,
     held_out: Lesson,
     workspace: Workspace,
+    progress: Progress,
 ) -> manifest.IndexSpec:
     if not tuning.needed(spec, recipe.index):
         return spec
     recall, queries = recipe.gates.index_recall, np.ascontiguousarray(held_out.targets, np.float32)
     stage = workspace.stage("tuning", made.key, recall, hashlib.sha256(queries.tobytes()).hexdigest())
     if not stage.done:
-        tuned = tuning.tuned(
-            spec, made.directory, documents.vectors, queries, wanted=recipe.index, recall=recall
-        )
+        with progress.task("tuning", total=None, unit="searches") as advance:
+            tuned = tuning.tuned(
+                spec,
+                made.directory,
+                documents.vectors,
+                queries,
+                wanted=recipe.index,
+                recall=recall,
+                advance=advance,
+            )
         stage.finish(_plain(tuned))
     return schema.decode(manifest.IndexSpec, stage.result)
 

@@ -17,7 +17,6 @@ from edge_runtime import manifest
 from edge_runtime.dense import DenseIndex
 
 NDIM = 24
-Written = Callable[..., manifest.IndexSpec]
 
 
 def units(count: int, seed: int = 0) -> NDArray[np.float32]:
@@ -45,25 +44,40 @@ def recall(spec: manifest.IndexSpec, folder: Path) -> float:
     return found
 
 
+def tune(
+    spec: manifest.IndexSpec,
+    folder: Path,
+    queries: NDArray[np.float32],
+    recipe: IndexSpec,
+    asked: float,
+    advance: Callable[[int], None] = lambda _: None,
+) -> manifest.IndexSpec:
+    """The entry with what reaches the recall asked for."""
+    return tuning.tuned(spec, folder, VECTORS, queries, wanted=recipe, recall=asked, advance=advance)
+
+
 @pytest.mark.parametrize(
     "options", [{"strategy": "hnsw", "connectivity": 3}, {"strategy": "ivf", "cells": 64}]
 )
 def test_the_least_effort_that_finds_what_is_asked_for(tmp_path: Path, options: Any) -> None:
     """More recall takes more; what was chosen reaches it."""
     spec, recipe = written(tmp_path, **options)
-    efforts = []
+    efforts, told = [], list[int]()
     for asked in (0.3, 0.8, 0.97):
-        tuned = tuning.tuned(spec, tmp_path, VECTORS, QUERIES, wanted=recipe, recall=asked)
+        tuned = tuning.tuned(
+            spec, tmp_path, VECTORS, QUERIES, wanted=recipe, recall=asked, advance=told.append
+        )
         efforts.append(tuned.probes or tuned.expansion)
         assert recall(tuned, tmp_path) >= asked
     assert efforts == sorted(efforts)
     assert efforts[0] < efforts[-1]
+    assert set(told) == {len(QUERIES)}
 
 
 def test_recall_beyond_int8s(tmp_path: Path) -> None:
     """Next to what exact search of the int8 vectors finds is enough, or nothing would ever be."""
     spec, recipe = written(tmp_path, strategy="ivf", cells=64)
-    tuned = tuning.tuned(spec, tmp_path, VECTORS, QUERIES, wanted=recipe, recall=1.0)
+    tuned = tune(spec, tmp_path, QUERIES, recipe, 1.0)
     everything = tuning.replace(spec, probes=64, expansion=4000)
     assert recall(everything, tmp_path) < 1
     assert recall(tuned, tmp_path) >= recall(everything, tmp_path) - 0.001
@@ -80,10 +94,10 @@ def test_recall_beyond_int8s(tmp_path: Path) -> None:
 def test_what_the_recipe_gives_stays(tmp_path: Path, options: Any) -> None:
     """And exact search has nothing to tune."""
     spec, recipe = written(tmp_path, **options)
-    assert tuning.tuned(spec, tmp_path, VECTORS, QUERIES, wanted=recipe, recall=1.0) == spec
+    assert tune(spec, tmp_path, QUERIES, recipe, 1.0) == spec
 
 
 def test_without_queries(tmp_path: Path) -> None:
     """The starting point stays."""
     spec, recipe = written(tmp_path, strategy="hnsw")
-    assert tuning.tuned(spec, tmp_path, VECTORS, QUERIES[:0], wanted=recipe, recall=1.0) == spec
+    assert tune(spec, tmp_path, QUERIES[:0], recipe, 1.0) == spec

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from edge_runtime import block_scan, cpu, dense
+from edge_runtime import block_scan, cpu
 from edge_runtime.block_scan import BlockScan
 from edge_runtime.bundle import Bundle
 from edge_runtime.dense import DenseIndex
@@ -74,7 +74,7 @@ def test_an_index_answers_alike_either_way(bundle: Path, monkeypatch: pytest.Mon
     vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
     answers = []
     for pays in (False, True):
-        monkeypatch.setattr(dense.block_scan, "pays", lambda pays=pays: pays)
+        monkeypatch.setattr(block_scan, "pays", lambda pays=pays: pays)
         opened = Bundle.open(bundle)
         index = DenseIndex.open(opened, opened.manifest.index)
         answers.append([index.search(vector, 96) for vector in vectors])

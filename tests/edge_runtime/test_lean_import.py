@@ -79,7 +79,7 @@ def test_usearch_still_has_its_progress_bar(tmp_path: Path) -> None:
     program = """
 import sys
 import numpy as np
-from edge_runtime.dense import UNUSED
+from edge_runtime.usearch_index import UNUSED
 from edge_runtime.lean_import import import_without
 usearch = import_without("usearch.index", UNUSED)
 print(sorted(set(sys.modules) & {"tqdm", "urllib.request", "ssl", "http.client"}))
