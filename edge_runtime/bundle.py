@@ -40,6 +40,7 @@ class Bundle:
         self.root = root
         self.manifest = manifest
         self._maps: dict[str, mmap.mmap] = {}
+        self._at_random: set[str] = set()
         self._held: list[int] = []
 
     @classmethod
@@ -89,6 +90,7 @@ class Bundle:
         """Tells the system that a mapped file is read here and there: reading ahead would be for nothing."""
         if member in self._maps:
             self._maps[member].madvise(mmap.MADV_RANDOM)
+            self._at_random.add(member)
 
     def residence(self, *members: str) -> Residence:
         """Counts what is touched of some mapped files, and gives their pages back when it is much."""
@@ -102,9 +104,13 @@ class Bundle:
         return Residence(size, release)
 
     def prefetch(self) -> None:
-        """Asks the system to read ahead all that is mapped so far; it may already be there, or not fit."""
-        for mapping in self._maps.values():
-            mapping.madvise(mmap.MADV_WILLNEED)
+        """Asks the system to read ahead what is mapped so far; it may already be there, or not fit.
+
+        Not what is read here and there: there is more of it than a search needs.
+        """
+        for member, mapping in self._maps.items():
+            if member not in self._at_random:
+                mapping.madvise(mmap.MADV_WILLNEED)
 
     def hold(self, descriptor: int) -> None:
         """Takes over an open file descriptor, such as a lock on the directory, and closes it in `close`."""

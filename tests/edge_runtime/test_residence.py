@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import mmap
 import re
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
+import pytest
 
 from build_tools import loose
 from edge_runtime.residence import MOST_BYTES, Residence
@@ -52,4 +55,33 @@ def test_a_mapped_array_is_let_go_and_read_again(tmp_path: Path) -> None:
     assert resident(tmp_path / "numbers.npy") < numbers.nbytes // 10
     assert int(mapped.sum()) == int(numbers.sum())
     del mapped
+    bundle.close()
+
+
+def advice(path: Path) -> set[str]:
+    """What the system was told about a mapping (the VmFlags of proc(5))."""
+    text = Path("/proc/self/smaps").read_text()
+    found = re.search(rf"{re.escape(str(path))}\n(?:.*\n)*?VmFlags: (.*)", text)
+    assert found is not None
+    return set(found[1].split())
+
+
+def test_what_is_read_here_and_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Is not read ahead, neither by the system nor when all else is."""
+    for name in ("here.npy", "all.npy"):
+        np.save(tmp_path / name, np.arange(100_000))
+    bundle = loose.bundle(tmp_path)
+    arrays = [bundle.array(name) for name in ("here.npy", "all.npy")]
+    bundle.read_at_random("here.npy")
+    assert "rr" in advice(tmp_path / "here.npy")
+    assert "rr" not in advice(tmp_path / "all.npy")
+    asked = []
+    for name, mapping in bundle._maps.items():
+        told = SimpleNamespace(
+            madvise=lambda what, name=name: asked.append((name, what)), close=mapping.close
+        )
+        monkeypatch.setitem(bundle._maps, name, told)
+    bundle.prefetch()
+    assert asked == [("all.npy", mmap.MADV_WILLNEED)]
+    del arrays
     bundle.close()
