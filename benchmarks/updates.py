@@ -19,10 +19,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import command
+import numpy as np
 from results import check_section, replace_section
 from tables import markdown
 
 from build_tools import documents, record
+from build_tools.distill.lessons import Lesson
 from build_tools.progress import Progress
 from build_tools.record import BUNDLE
 from build_tools.stages.corpus import corpus_of, encode_corpus, reduce_vectors
@@ -121,7 +123,9 @@ def _afresh(home: Path) -> None:
     tower = Tower.load(recipe.teacher)
     full, key = encode_corpus(recipe, tower, corpus, workspace, progress)
     _, vectors = reduce_vectors(recipe.teacher, tower, full, key, workspace, progress)
-    build_index(recipe, vectors, workspace, progress)
+    # Without queries: how far a search looks is not found out anew.
+    nothing = Lesson((), np.empty((0, tower.ndim), np.float32))
+    build_index(recipe, vectors, nothing, workspace, progress)
     build_lexical(recipe, corpus, workspace, progress)
 
 
