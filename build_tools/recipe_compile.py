@@ -7,7 +7,6 @@ from itertools import pairwise
 from typing import Annotated, Literal
 
 from build_tools.recipe_training import StudentSpec
-from edge_runtime.encoder_spec import LENGTHS
 from edge_runtime.schema import SchemaError
 
 Precision = Literal["int8", "blockwise"]
@@ -43,8 +42,10 @@ class CompileSpec:
     ] = ("int8",)
     lengths: Annotated[
         tuple[int, ...],
-        "For `tflite`: numbers of tokens to compile for. A query is padded to the next and cut at the last.",
-    ] = LENGTHS
+        "For `tflite`: without any, an encoder takes queries of every number of tokens. Numbers make it one "
+        "of these fixed lengths, as some delegates want it: a query is padded to the next and cut at the "
+        "last, and each length takes a copy of the weights in memory.",
+    ] = ()
 
     def __post_init__(self) -> None:
         self._check_choice("engines", self.engines)
@@ -52,8 +53,8 @@ class CompileSpec:
         if "onnx" not in self.engines and self.precisions != ("int8",):
             found = ", ".join(self.engines)
             raise SchemaError(("precisions",), f"only for onnx, and the engine is {found}; remove it")
-        if not self.lengths or any(a >= b for a, b in pairwise((0, *self.lengths))):
-            found = ", ".join(map(str, self.lengths)) or "none"
+        if any(a >= b for a, b in pairwise((0, *self.lengths))):
+            found = ", ".join(map(str, self.lengths))
             raise SchemaError(("lengths",), f"expected rising numbers from 1; found {found}")
 
     def forms(self, encoder: StudentSpec) -> tuple[Form, ...]:

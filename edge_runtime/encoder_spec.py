@@ -18,9 +18,6 @@ AUTO = "auto"
 NAME_PATTERN = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
 """Names of bundles and encoders; each is also a file name."""
 
-LENGTHS = (16, 48)
-"""Tokens that a TFLite encoder is compiled for, unless a recipe asks for others."""
-
 TABLE, SCALES, BIGRAMS = "table.npy", "scales.npy", "bigrams.npy"
 """The files in a static encoder's directory (see `encoders.static`)."""
 
@@ -71,7 +68,7 @@ class EncoderSpec:
         weights: the file of an ONNX model's weights, where the model names one beside it.
         max_tokens: longest input, special tokens included.
         lengths: numbers of tokens that a TFLite file has a signature for, rising; an input is padded to the
-            next. Empty for the others, which take any.
+            next. Empty for one that takes any number, as encoders of other kinds do.
         prompt: put before every query.
         layers: of the transformer; 0 for a static encoder.
         requires: what the processor must have; a device without it refuses the encoder.
@@ -111,9 +108,11 @@ class EncoderSpec:
         if self.kind != "tflite":
             require(not self.lengths, "lengths", f"only for tflite, and this is {self.kind}")
             return
+        if not self.lengths:
+            return
         rising = all(a < b for a, b in pairwise((0, *self.lengths)))
-        found = ", ".join(map(str, self.lengths)) or "none"
-        require(bool(self.lengths) and rising, "lengths", f"expected rising numbers from 1; found {found}")
+        found = ", ".join(map(str, self.lengths))
+        require(rising, "lengths", f"expected rising numbers from 1; found {found}")
         longest = self.lengths[-1]
         require(
             longest >= self.max_tokens, "lengths", f"expected {self.max_tokens} in the end; found {longest}"
@@ -128,6 +127,6 @@ class EncoderSpec:
         require(beside, "weights", expected)
 
 
-def signature(length: int) -> str:
-    """What a TFLite file calls its entry for `length` tokens."""
-    return f"tokens_{length}"
+def signature(length: int | None = None) -> str:
+    """What a TFLite file calls its entry for `length` tokens; for any number when None."""
+    return "tokens" if length is None else f"tokens_{length}"

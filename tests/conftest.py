@@ -221,7 +221,6 @@ def two_engines(tmp_path_factory: pytest.TempPathFactory, recipe_file: Path) -> 
     from build_tools.build import build
     from build_tools.progress import Progress
 
-    overrides = ["compile.engines=[onnx, tflite]", "compile.lengths=[8, 24]"]
-    recipe = recipe_yaml.load(recipe_file, overrides)
+    recipe = recipe_yaml.load(recipe_file, ["compile.engines=[onnx, tflite]"])
     shared = _made_once(tmp_path_factory, "two-engines", lambda folder: build(recipe, folder, Progress()))
     return shared / recipe.name / "bundle"

@@ -27,7 +27,9 @@ class FixedLength(nn.Module):
         super().__init__()
         rows, scales = map(torch.from_numpy, quantize_rows(student.words.weight.detach().numpy()))
         self.rows, self.scales = nn.Buffer(rows), nn.Buffer(scales)
-        self.positions = nn.Buffer(student.positions.weight.detach()[:length].clone())
+        positions = student.positions.weight.detach()[:length].clone()
+        # Rows beyond the student's own are for a length that only stands for others (see `tflite_resize`).
+        self.positions = nn.Buffer(functional.pad(positions, (0, 0, 0, length - len(positions))))
         self.norm = student.norm
         self.layers = nn.ModuleList(_FusedLayer(cast(Layer, layer)) for layer in student.layers)
         self.projection = student.projection

@@ -1,7 +1,8 @@
 """A trained student to one int8 TFLite file that LiteRT and tflite-runtime 2.14 both read, and read alike.
 
-Steps: write the student for each of a few fixed lengths (`fixed_length`), convert and quantize it in a child
-process (`tflite_convert`), and spell out what old runtimes would get wrong (`tflite_rewrite`).
+Steps: write the student for a number of tokens (`fixed_length`), convert and quantize it in a child process
+(`tflite_convert`), spell out what old runtimes would get wrong (`tflite_rewrite`), and free it of that number
+(`tflite_resize`); or write it for each of a few numbers, and leave them fixed.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
@@ -20,7 +21,8 @@ import torch
 from build_tools.compile import TFLITE_PACKAGES
 from build_tools.distill.student import Student
 from build_tools.errors import BuildError
-from edge_runtime.encoders.tflite import OUTPUT
+from edge_runtime.encoder_spec import signature
+from edge_runtime.encoders.tflite import INPUTS, OUTPUT
 
 _SHOWN_LINES = 3
 
@@ -41,34 +43,51 @@ def check_installed() -> None:
         )
 
 
-def compile_tflite(student: Student, path: Path, lengths: Sequence[int]) -> None:
+def compile_tflite(student: Student, path: Path, *, max_tokens: int, lengths: Sequence[int] = ()) -> None:
     """Writes the int8 form of `student` to `path`.
 
-    A signature ``tokens_N`` for each length N: inputs ``input_ids`` and ``attention_mask``, int32 (1, N);
-    output ``sentence_embedding``, float32 (1, ndim), of unit length.
+    A signature ``tokens``: inputs ``input_ids`` and ``attention_mask``, int32 (1, n) of any n from 1 to
+    `max_tokens`; output ``sentence_embedding``, float32 (1, ndim), of unit length. With `lengths`, a
+    signature ``tokens_N`` for each length N instead.
 
     Raises:
-        BuildError: a length is beyond the student's positions, a package is missing, or the converter failed.
+        BuildError: more tokens than the student has positions, a package is missing, or the converter failed.
     """
     check_installed()
-    if max(lengths) > student.shape.positions:
-        raise BuildError(
-            f"compile.lengths: {max(lengths)} tokens, and the encoder reads {student.shape.positions} at most"
-        )
+    most, field = (max(lengths), "compile.lengths") if lengths else (max_tokens, "max_tokens")
+    if most > student.shape.positions:
+        raise BuildError(f"{field}: {most} tokens, and the encoder reads {student.shape.positions} at most")
     # Generated from the schema, and one of the packages: only here is it sure to be there.
-    from build_tools.compile.tflite_rewrite import rewrite
+    from build_tools.compile import tflite_model, tflite_resize, tflite_rewrite
 
+    stand_in = tflite_resize.stand_in_length(max_tokens, _sizes(student))
+    signatures = {signature(length): length for length in lengths} or {signature(): stand_in}
     with tempfile.TemporaryDirectory() as scratch:
         saved, converted = Path(scratch) / "student.pt", Path(scratch) / "encoder.tflite"
         torch.save({"shape": asdict(student.shape), "weights": student.state_dict()}, saved)
-        _convert(saved, converted, lengths)
-        path.write_bytes(rewrite(converted.read_bytes(), output=OUTPUT))
+        _convert(saved, converted, signatures)
+        model = tflite_model.read(converted.read_bytes())
+    tflite_rewrite.spell_out(model)
+    for each in model.signatureDefs:
+        each.outputs[0].name = OUTPUT.encode()
+    if not lengths:
+        tflite_resize.resize(model, length=stand_in, max_tokens=max_tokens, mask=INPUTS[0])
+    path.write_bytes(tflite_model.write(model))
 
 
-def _convert(saved: Path, converted: Path, lengths: Sequence[int]) -> None:
+def _sizes(student: Student) -> set[int]:
+    """Of all dimensions in the student's graph but the number of tokens."""
+    sizes = {size for weights in student.state_dict().values() for size in weights.shape}
+    heads = student.shape.heads
+    mixed = {3 * size for size in sizes}  # query, key and value together
+    return {1, heads, student.shape.hidden // heads, *sizes, *mixed}
+
+
+def _convert(saved: Path, converted: Path, signatures: Mapping[str, int]) -> None:
     """Runs `tflite_convert`, whose words are shown only where it fails."""
     module = "build_tools.compile.tflite_convert"
-    command = [sys.executable, "-W", "ignore", "-m", module, str(saved), str(converted), *map(str, lengths)]
+    wanted = [f"{name}={length}" for name, length in signatures.items()]
+    command = [sys.executable, "-W", "ignore", "-m", module, str(saved), str(converted), *wanted]
     # Where this package was imported from, installed or not.
     paths = [str(Path(__file__).parents[2]), os.environ.get("PYTHONPATH", "")]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, paths))}

@@ -1,6 +1,6 @@
 """A student to an int8 TFLite file as Google's converter and quantizer leave it. Run as a child process:
 
-    python -m build_tools.compile.tflite_convert STUDENT.pt OUT.tflite LENGTH…
+    python -m build_tools.compile.tflite_convert STUDENT.pt OUT.tflite SIGNATURE=LENGTH…
 
 In a process of its own because the converter brings JAX with it, writes to standard output and error from
 C++, and its crashes must not be the build's.
@@ -9,6 +9,7 @@ C++, and its crashes must not be the build's.
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 import torch
@@ -16,13 +17,14 @@ from torch import nn
 
 from build_tools.compile.fixed_length import FixedLength
 from build_tools.distill.student import Student, StudentShape
-from edge_runtime.encoder_spec import signature
 from edge_runtime.encoders.tflite import INPUTS
 
 
 def main(arguments: list[str]) -> None:
     """Converts, quantizes and writes."""
-    source, target, lengths = Path(arguments[0]), Path(arguments[1]), [int(text) for text in arguments[2:]]
+    source, target = map(Path, arguments[:2])
+    pairs = (text.partition("=") for text in arguments[2:])
+    lengths = {signature: int(length) for signature, _, length in pairs}
     saved = torch.load(source, weights_only=True)
     student = Student(StudentShape(**saved["shape"]))
     student.load_state_dict(saved["weights"])
@@ -32,16 +34,16 @@ def main(arguments: list[str]) -> None:
     plain.unlink()
 
 
-def _convert(student: Student, path: Path, lengths: list[int]) -> None:
-    """One signature a length; their weights are stored once."""
+def _convert(student: Student, path: Path, lengths: Mapping[str, int]) -> None:
+    """The signatures, each for its length; their weights are stored once."""
     import litert_torch
 
     converter = litert_torch
-    for length in lengths:
+    for signature, length in lengths.items():
         module: nn.Module = FixedLength(student, length).eval()
         # Two tensors: one that is given twice becomes one input, whatever their names.
         inputs = {name: torch.ones((1, length), dtype=torch.int32) for name in INPUTS}
-        converter = converter.signature(signature(length), module, sample_kwargs=inputs)
+        converter = converter.signature(signature, module, sample_kwargs=inputs)
     converter.convert().export(str(path))
 
 

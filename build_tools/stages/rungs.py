@@ -71,7 +71,7 @@ def make_encoders(
     )
     made = []
     for form in targets.forms(spec):
-        path = _compile(distilled.student, form, stage, workspace)
+        path = _compile(distilled.student, form, stage, workspace, max_tokens=spec.max_tokens)
         files = path.iterdir() if path.is_dir() else [path]
         size = sum(file.stat().st_size for file in files)
         progress.say(f"compiled   {size / 1e6:.1f} MB of {form.precision} {_SHOWN[form.kind]}")
@@ -106,7 +106,9 @@ def _described(spec: StudentSpec) -> str:
     return "all layers" if spec.layers is None else f"layers {list(spec.layers)}"
 
 
-def _compile(module: Student | StaticStudent, form: Form, student: Stage, workspace: Workspace) -> Path:
+def _compile(
+    module: Student | StaticStudent, form: Form, student: Stage, workspace: Workspace, *, max_tokens: int
+) -> Path:
     """A TFLite file, or the directory of the others."""
     writers = tuple(version(name) for name in WRITERS[form.kind])
     name = form.kind if form.precision == "int8" else form.precision
@@ -119,6 +121,6 @@ def _compile(module: Student | StaticStudent, form: Form, student: Stage, worksp
         elif form.kind == "onnx":
             compile_onnx(module, path, precision=form.precision)
         else:
-            compile_tflite(module, path, form.lengths)
+            compile_tflite(module, path, max_tokens=max_tokens, lengths=form.lengths)
         stage.finish()
     return path

@@ -1,8 +1,9 @@
 """Query encoders run by LiteRT, or by tflite-runtime where that is what a device has.
 
-A TFLite file has a signature for each of a few numbers of tokens (see `EncoderSpec.lengths`); a query is
-padded to the next. Both packages read the same file alike. Delegates, libraries that hand operators to other
-hardware, come from the device's configuration; without one, or when it fails, XNNPACK runs on the CPU.
+A TFLite file has one signature, which is resized to each query; or one for each of a few numbers of tokens
+(see `EncoderSpec.lengths`), and a query is padded to the next. Both packages read the same file alike.
+Delegates, libraries that hand operators to other hardware, come from the device's configuration; without one,
+or when it fails, XNNPACK runs on the CPU.
 """
 
 from __future__ import annotations
@@ -38,7 +39,7 @@ class TfliteEncoder(Encoder):
     def __init__(self, interpreter: Any, spec: EncoderSpec, *, engine: str) -> None:
         self.engine = engine
         self._interpreter, self._spec = interpreter, spec
-        self._runners: dict[int, Any] = {}
+        self._runners: dict[int | None, Any] = {}
         self._lock = threading.Lock()
 
     @classmethod
@@ -74,16 +75,18 @@ class TfliteEncoder(Encoder):
         return cls(interpreter, spec, engine=engine)
 
     def encode(self, token_ids: Sequence[int]) -> NDArray[np.float32]:
-        """One run of the signature for the next length; see `Encoder.encode`.
+        """One run, at the query's length or padded to the next that there is; see `Encoder.encode`.
 
         Raises:
             ClosedError: after `close`.
         """
         count, lengths = len(token_ids), self._spec.lengths
-        if not 0 < count <= lengths[-1]:
-            raise EngineError(f"{self.engine} failed: expected 1 to {lengths[-1]} tokens; found {count}")
-        length = lengths[bisect_left(lengths, count)]
-        ids, mask = np.zeros((1, length), np.int32), np.zeros((1, length), np.int32)
+        most = lengths[-1] if lengths else self._spec.max_tokens
+        if not 0 < count <= most:
+            raise EngineError(f"{self.engine} failed: expected 1 to {most} tokens; found {count}")
+        length = lengths[bisect_left(lengths, count)] if lengths else None
+        shape = (1, length or count)
+        ids, mask = np.zeros(shape, np.int32), np.zeros(shape, np.int32)
         mask[0, :count] = 1
         with self._lock:
             if self._interpreter is None:
@@ -101,8 +104,8 @@ class TfliteEncoder(Encoder):
             self._interpreter = None
             self._runners.clear()
 
-    def _runner(self, length: int) -> Any:
-        """Made at first use: a signature takes memory only where queries are that long."""
+    def _runner(self, length: int | None) -> Any:
+        """The signature's for `length`; the only one's, which takes inputs of any, when None."""
         if length not in self._runners:
             self._runners[length] = self._interpreter.get_signature_runner(signature(length))
         return self._runners[length]
@@ -161,7 +164,7 @@ def _delegated(module: Any, path: Path, spec: EncoderSpec, threads: int, loaded:
         made = module.Interpreter(
             model_path=str(path), num_threads=threads, experimental_delegates=list(loaded.values())
         )
-        made.get_signature_runner(signature(spec.lengths[0]))  # a delegate may fail as late as this
+        made.get_signature_runner(signature(*spec.lengths[:1]))  # a delegate may fail as late as this
     except Exception as error:
         _warn(", ".join(loaded), first_line(error))
         loaded.clear()
@@ -176,17 +179,17 @@ def _warn(library: str, problem: str) -> None:
 
 def _check_signatures(found: Any, spec: EncoderSpec, path: Path) -> None:
     expected = {"inputs": list(INPUTS), "outputs": [OUTPUT]}
-    for length in spec.lengths:
-        each = found.get(signature(length))
+    for name in map(signature, spec.lengths or (None,)):
+        each = found.get(name)
         if each is None:
             raise EngineError(
-                f"{path}: has the signatures {', '.join(found) or 'none'}; expected {signature(length)}; "
+                f"{path}: has the signatures {', '.join(found) or 'none'}; expected {name}; "
                 "rebuild the bundle"
             )
         shown = {"inputs": sorted(each["inputs"]), "outputs": list(each["outputs"])}
         if shown != expected:
             raise EngineError(
-                f"{path}: {signature(length)} takes {', '.join(shown['inputs'])} and gives "
+                f"{path}: {name} takes {', '.join(shown['inputs'])} and gives "
                 f"{', '.join(shown['outputs'])}; expected {', '.join(INPUTS)} and {OUTPUT}; "
                 "rebuild the bundle"
             )

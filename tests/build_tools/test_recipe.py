@@ -33,6 +33,7 @@ def test_forms_of_an_encoder() -> None:
     assert both.forms(StudentSpec(id="a", max_tokens=64))[0].lengths == (16, 48)
     assert both.forms(StudentSpec(id="a", max_tokens=12))[0].lengths == (12,)
     assert both.forms(StudentSpec(id="t", kind="static")) == (Form("t", "static"),)
+    assert CompileSpec(engines=("tflite",)).forms(StudentSpec(id="a")) == (Form("a", "tflite", ()),)
 
 
 def test_forms_in_two_precisions() -> None:
@@ -45,7 +46,7 @@ def test_forms_in_two_precisions() -> None:
     assert three == (
         Form("a", "onnx"),
         Form("a-blockwise", "onnx", precision="blockwise"),
-        Form("a-tflite", "tflite", (16, 48)),
+        Form("a-tflite", "tflite"),
     )
 
 
@@ -194,7 +195,6 @@ def test_delimiters_are_one_character_that_can_separate(delimiter: str) -> None:
         ({"compile": {"precisions": ["int8", "int8"]}}, "compile.precisions"),
         ({"compile": {"precisions": ["int4"]}}, "compile.precisions.0"),
         ({"compile": {"engines": ["tflite"], "precisions": ["blockwise"]}}, "compile.precisions"),
-        ({"compile": {"lengths": []}}, "compile.lengths"),
         ({"compile": {"lengths": [0, 16]}}, "compile.lengths"),
         ({"compile": {"lengths": [48, 16]}}, "compile.lengths"),
         (

@@ -131,7 +131,6 @@ BROKEN: list[tuple[Change, str]] = [
     (put("", "encoders", []), "encoders: expected at least one encoder"),
     (put("", "encoders", {}), "encoders: expected a list"),
     (put("encoders.0", "kind", "coreml"), "encoders.0.kind: expected one of onnx, tflite, static"),
-    (put("encoders.0", "kind", "tflite"), "encoders.0.lengths: expected rising numbers from 1; found none"),
     (put("encoders.0", "lengths", [16]), "encoders.0.lengths: only for tflite, and this is onnx"),
     (
         put("encoders.0", "requires", ["sme"]),
@@ -356,8 +355,10 @@ def test_finds_encoders() -> None:
     ],
 )
 def test_a_tflite_encoder_names_its_lengths(lengths: list[float], problem: str) -> None:
-    """Rising, to the longest query that the encoder reads."""
+    """Rising, to the longest query that the encoder reads; none where it takes any number of tokens."""
     value = plain()
+    value["encoders"][0] |= {"kind": "tflite", "lengths": []}
+    assert parse(value).encoders[0].lengths == ()
     value["encoders"][0] |= {"kind": "tflite", "lengths": [16, 64]}
     assert parse(value).encoders[0].lengths == (16, 64)
     value["encoders"][0]["lengths"] = lengths

@@ -50,16 +50,16 @@ def test_the_manifest_has_each_encoder_for_each_engine(specs: dict[str, EncoderS
     kinds = {name: (found.kind, found.path, found.lengths) for name, found in specs.items()}
     assert kinds == {
         "layers2": ("onnx", "encoders/layers2/model.onnx", ()),
-        "layers2-tflite": ("tflite", "encoders/layers2-tflite.tflite", (8, 24)),
+        "layers2-tflite": ("tflite", "encoders/layers2-tflite.tflite", ()),
         "static": ("static", "encoders/static", ()),
     }
     assert specs["layers2"].max_tokens == 32
-    assert specs["layers2-tflite"].max_tokens == 24
+    assert specs["layers2-tflite"].max_tokens == 32
     assert set(specs["layers2-tflite"].writer) >= {"litert-torch", "ai-edge-quantizer", "ai-edge-litert"}
 
 
 def test_both_engines_give_the_same_vectors(two_engines: Path) -> None:
-    """From text on, at lengths of either signature."""
+    """From text on, at several lengths."""
     texts = [
         "bread",
         "clean the wound and rest",
@@ -74,11 +74,17 @@ def test_both_engines_give_the_same_vectors(two_engines: Path) -> None:
     assert (found * expected).sum(1).min() > 0.97
 
 
-def test_padding_changes_little(encoder: TfliteEncoder, spec: EncoderSpec, two_engines: Path) -> None:
-    """The signature of 24 tokens gives what that of 8 does, but for the rounding of int8."""
-    wide = TfliteEncoder.load(two_engines / spec.path, replace(spec, lengths=(24,)))
-    assert float(wide.encode(IDS) @ encoder.encode(IDS)) > 0.99
-    wide.close()
+def test_a_query_does_not_depend_on_the_last_ones_length(
+    encoder: TfliteEncoder, spec: EncoderSpec, two_engines: Path
+) -> None:
+    """Nothing is left of a longer or a shorter one."""
+    expected = {}
+    for count in (1, 5, 32):
+        fresh = TfliteEncoder.load(two_engines / spec.path, spec)
+        expected[count] = fresh.encode([2] * count)
+        fresh.close()
+    for count in (32, 1, 5, 32, 5, 1):
+        assert np.array_equal(encoder.encode([2] * count), expected[count])
 
 
 def test_gives_unit_vectors(encoder: TfliteEncoder, spec: EncoderSpec) -> None:
@@ -118,7 +124,7 @@ def test_loads_from_a_bundle(two_engines: Path, spec: EncoderSpec) -> None:
     opened.close()
 
 
-@pytest.mark.parametrize("ids", [[], [2] * 25, [10**6], [-(10**6)], [2**40]])
+@pytest.mark.parametrize("ids", [[], [2] * 33, [10**6], [-(10**6)], [2**40]])
 def test_ids_that_the_model_cannot_take_are_one_error(encoder: TfliteEncoder, ids: list[int]) -> None:
     """None, too many, beyond the vocabulary, beyond int32; the next query is answered."""
     with pytest.raises(EngineError, match=r"ai-edge-litert .* failed") as caught:
@@ -149,10 +155,8 @@ def test_other_files_are_refused(tmp_path: Path, spec: EncoderSpec, content: byt
 
 def test_a_missing_signature(two_engines: Path, spec: EncoderSpec) -> None:
     """The manifest and the model must agree before a query is asked."""
-    with pytest.raises(
-        EngineError, match="has the signatures tokens_8, tokens_24; expected tokens_12; rebuild"
-    ):
-        TfliteEncoder.load(two_engines / spec.path, replace(spec, lengths=(8, 12, 24)))
+    with pytest.raises(EngineError, match="has the signatures tokens; expected tokens_12; rebuild"):
+        TfliteEncoder.load(two_engines / spec.path, replace(spec, lengths=(12, 32)))
 
 
 def test_another_width(two_engines: Path, spec: EncoderSpec) -> None:
@@ -169,7 +173,7 @@ class Model:
         self.signature = signature
 
     def get_signature_list(self) -> dict[str, dict[str, list[str]]]:
-        return {"tokens_8": self.signature}
+        return {"tokens": self.signature}
 
 
 @pytest.mark.parametrize(
@@ -190,7 +194,7 @@ def test_other_inputs_or_outputs_are_refused(
         f"takes {', '.join(inputs)} and gives {outputs[0]}; expected attention_mask, input_ids and sentence_"
     )
     with pytest.raises(EngineError, match=expected):
-        TfliteEncoder.load(tmp_path / "m.tflite", replace(spec, max_tokens=8, lengths=(8,)))
+        TfliteEncoder.load(tmp_path / "m.tflite", spec)
 
 
 def without(monkeypatch: pytest.MonkeyPatch, *names: str) -> None:
