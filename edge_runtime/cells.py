@@ -39,6 +39,7 @@ from edge_runtime.vector_index import VectorIndex
 
 _SPARE = 4  # estimates for each that is asked for, where more are asked for than the build tuned for
 _ROUGHLY = 8  # estimated once more for each that is compared
+_CODES = 32_768  # estimated at a time: 2 MB of 384 dimensions
 _BLOCK = 4096  # vectors compared at a time: 6 MB as float32 of 384 dimensions
 _ESTIMATES_A_GATHERED = 4  # estimated in the time in which one vector is gathered and compared
 _CELLS_A_GATHERED = 8  # centroids likewise
@@ -113,8 +114,7 @@ class CellIndex(VectorIndex):
         wanted = max(spec.expansion, 2 * count)
         for levels, most in ((_ROUGH, _ROUGHLY * wanted), (_FINE, wanted)):
             if len(places) > most:
-                about = _estimates(files.codes[places], files.factors[places], unit, levels)
-                best = _highest(near + about, most)
+                best = _highest(near + self._estimated(places, unit, levels), most)
                 places, near = places[best], near[best]
         return self._compare(places, unit, count)
 
@@ -144,6 +144,16 @@ class CellIndex(VectorIndex):
 
     def _rows(self, places: NDArray[np.int64]) -> NDArray[np.int64]:
         return self._bounded(self._opened().rows[places], "rows.npy").astype(np.int64)
+
+    def _estimated(
+        self, places: NDArray[np.int64], unit: NDArray[np.float32], levels: _Levels
+    ) -> NDArray[np.float32]:
+        """`_estimates` for these places, a block at a time: of many, copies would fill the memory."""
+        files = self._opened()
+        blocks = (places[start : start + _CODES] for start in range(0, len(places), _CODES))
+        return np.concatenate(
+            [_estimates(files.codes[some], files.factors[some], unit, levels) for some in blocks]
+        )
 
     def _compare(self, places: NDArray[np.int64], unit: NDArray[np.float32], count: int) -> Ranking:
         """The `count` best of these places by cosine, equals by row."""

@@ -166,6 +166,17 @@ def test_the_nearest_of_the_allowed(folder: Path, share: float, count: int, seed
     bundle.close()
 
 
+def test_codes_in_blocks(opened: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The same as in one."""
+    index, query = opened(replace(SPEC, probes=CELLS)), units(1, seed=6)[0]
+    whole = index.search(query, 20)
+    monkeypatch.setattr(cells, "_CODES", 7)
+    monkeypatch.setattr(cells, "_BLOCK", 9)
+    parts = index.search(query, 20)
+    assert parts.rows.tolist() == whole.rows.tolist()
+    assert parts.scores == pytest.approx(whole.scores, abs=1e-6)
+
+
 def test_stored_vectors(opened: Any) -> None:
     """By row, wherever they lie; a search for one finds it first."""
     index, rows = opened(SPEC), np.array([7, 0, N - 1, 7])
