@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 
+from edge_runtime import manifest as manifests
 from tests import interpreters
 from tests.versions import list_anew
 
@@ -141,12 +142,13 @@ def not_rewritten(two_engines: Path, tmp_path_factory: pytest.TempPathFactory) -
     from build_tools.workspace import Stage
 
     bundle = Path(shutil.copytree(two_engines, tmp_path_factory.mktemp("plain") / "bundle"))
+    spec = manifests.read(bundle / manifests.FILENAME).encoder("layers2-tflite")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(tflite_rewrite, "_quantized_weights", lambda *_: None)
         for folder in (two_engines.parent / "stages").glob("student-*"):
             student = distil.load(Stage(folder, "")).student
             if isinstance(student, Student):
-                compile_tflite(student, bundle / "encoders/layers2-tflite.tflite", (8, 24))
+                compile_tflite(student, bundle / spec.path, max_tokens=spec.max_tokens)
     list_anew(bundle)
     return bundle
 
