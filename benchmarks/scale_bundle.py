@@ -120,10 +120,9 @@ def _passages(real: Real, count: int, advance: Callable[[int], None]) -> Iterato
 
 
 def _write_manifest(made: Sized, index_spec: manifests.IndexSpec) -> None:
-    size = f"scale-{index_spec.count}"
     manifest = replace(
         made.base,
-        name=size,
+        name=f"scale-{index_spec.count}",
         index=index_spec,
         lexical=made.words,
         documents=made.documents,

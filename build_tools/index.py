@@ -75,6 +75,7 @@ def write_codes(
         blocks: int8 (some, ndim), in the order of the rows, `count` in all.
     """
     search = strategy(spec, count, ndim)
+    probes: int | None = None
     if search == "ivf":
         codes = np.empty((count, ndim), np.int8)
         start = 0
@@ -83,10 +84,11 @@ def write_codes(
             start += len(block)
         amount = min(spec.cells or cells.default_cells(count), count)
         cells.write(codes, directory / FOLDER, cells=amount, advance=advance)
-        expansion, probes, writer = EXPANSION_IVF, max(1, amount // 8), "scikit-learn"
+        probes = min(spec.probes or max(1, amount // 8), amount)
+        expansion, writer = EXPANSION_IVF, "scikit-learn"
     else:
         _write_graph(blocks, directory / FILENAME, ndim, spec, advance)
-        expansion, probes, writer = EXPANSION_GRAPH, None, "usearch"
+        expansion, writer = EXPANSION_GRAPH, "usearch"
     return manifest.IndexSpec(
         path=FOLDER if search == "ivf" else FILENAME,
         search=search,
@@ -97,7 +99,7 @@ def write_codes(
         scale=scale,
         expansion=spec.expansion_search or expansion,
         writer={writer: version(writer)},
-        probes=probes if spec.probes is None or probes is None else min(spec.probes, amount),
+        probes=probes,
     )
 
 
