@@ -24,7 +24,7 @@ from edge_runtime.dense import DenseIndex
 from edge_runtime.manifest import Manifest
 
 Floats = NDArray[np.float32]
-Strategy = Literal["exact", "hnsw", "ivf"]
+Strategy = Literal["exact", "hnsw", "two-stage", "ivf"]
 
 
 @dataclass(frozen=True, slots=True)

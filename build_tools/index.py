@@ -10,19 +10,17 @@ from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from usearch.index import Index
 
-from build_tools import cells, recipe
-from build_tools.errors import BuildError
+from build_tools import cells, graph, recipe, two_stage
 from edge_runtime import manifest
 from edge_runtime.dense import quantize
 from edge_runtime.ranking import Ranking
 
 FILENAME = "dense.usearch"
 FOLDER = "dense"
-"""Of the files of cells, where these are the index."""
+"""Of an index that is several files."""
 
-EXPANSION_GRAPH, EXPANSION_IVF = 96, 200
+_EXPANSION = {"exact": 96, "hnsw": 96, "two-stage": 128, "ivf": 200}
 """Where neither the recipe nor held-out queries say."""
 
 BLOCK = 8192
@@ -77,72 +75,53 @@ def write_codes(
     search = strategy(spec, count, ndim)
     probes: int | None = None
     if search == "ivf":
-        codes = np.empty((count, ndim), np.int8)
-        start = 0
-        for block in blocks:
-            codes[start : start + len(block)] = block
-            start += len(block)
         amount = min(spec.cells or cells.default_cells(count), count)
-        cells.write(codes, directory / FOLDER, cells=amount, advance=advance)
+        cells.write(_joined(blocks, count, ndim), directory / FOLDER, cells=amount, advance=advance)
         probes = min(spec.probes or max(1, amount // 8), amount)
-        expansion, writer = EXPANSION_IVF, "scikit-learn"
+    elif search == "exact":
+        graph.write(blocks, directory / FILENAME, spec=spec, advance=advance)
     else:
-        _write_graph(blocks, directory / FILENAME, ndim, spec, advance)
-        expansion, writer = EXPANSION_GRAPH, "usearch"
+        kind = graph.write_in_order if search == "hnsw" else two_stage.write
+        kind(_joined(blocks, count, ndim), directory / FOLDER, spec=spec, advance=advance)
+    writer = "scikit-learn" if search == "ivf" else "usearch"
     return manifest.IndexSpec(
-        path=FOLDER if search == "ivf" else FILENAME,
+        path=FILENAME if search == "exact" else FOLDER,
         search=search,
         metric="cos",
         dtype="i8",
         ndim=ndim,
         count=count,
         scale=scale,
-        expansion=spec.expansion_search or expansion,
+        expansion=spec.expansion_search or _EXPANSION[search],
         writer={writer: version(writer)},
         probes=probes,
     )
 
 
-def strategy(spec: recipe.IndexSpec, count: int, ndim: int) -> Literal["exact", "hnsw", "ivf"]:
+def strategy(spec: recipe.IndexSpec, count: int, ndim: int) -> Literal["exact", "hnsw", "two-stage", "ivf"]:
     """How so many vectors are searched, where the recipe leaves it open: by what has to be in memory."""
     if spec.strategy != "auto":
         return spec.strategy
     if count <= spec.exact_below:
         return "exact"
     graph = count * (ndim + _GRAPH_BYTES_AN_EDGE * spec.connectivity)
-    return "hnsw" if graph <= spec.memory_mb * 1e6 else "ivf"
+    return "hnsw" if graph <= spec.memory_mb * 1e6 else "two-stage"
 
 
 def shape(spec: manifest.IndexSpec, directory: Path) -> tuple[str, int]:
-    """How an index in `directory` is searched, and how many cells it has."""
-    if spec.search != "ivf":
+    """How an index in `directory` is searched, and how many cells or axes it has."""
+    if spec.search in ("exact", "hnsw"):
         return spec.search, 0
-    return spec.search, len(np.load(directory / spec.path / "centroids.npy", mmap_mode="r"))
+    name, axis = ("centroids.npy", 0) if spec.search == "ivf" else ("axes.npy", 1)
+    return spec.search, np.load(directory / spec.path / name, mmap_mode="r").shape[axis]
 
 
-def _write_graph(
-    blocks: Iterable[NDArray[np.int8]],
-    path: Path,
-    ndim: int,
-    spec: recipe.IndexSpec,
-    advance: Callable[[int], None],
-) -> None:
-    """One thread: with more, the graph would differ from run to run."""
-    index = Index(
-        ndim=ndim,
-        metric="cos",
-        dtype="i8",
-        connectivity=spec.connectivity,
-        expansion_add=spec.expansion_add,
-    )
+def _joined(blocks: Iterable[NDArray[np.int8]], count: int, ndim: int) -> NDArray[np.int8]:
+    codes, start = np.empty((count, ndim), np.int8), 0
     for block in blocks:
-        count = len(index)
-        index.add(np.arange(count, count + len(block), dtype=np.uint64), block, threads=1)
-        advance(len(block))
-    try:
-        index.save(str(path))
-    except RuntimeError as error:  # usearch's only kind
-        raise BuildError(f"{path}: cannot be written ({error})") from None
+        codes[start : start + len(block)] = block
+        start += len(block)
+    return codes
 
 
 def global_scale(vectors: NDArray[np.float32]) -> float:

@@ -142,22 +142,29 @@ class IndexSpec:
     """The dense index over the document vectors."""
 
     strategy: Annotated[
-        Literal["auto", "exact", "hnsw", "ivf"],
-        "`exact`: every passage is compared. `hnsw`: a graph is walked. `ivf`: cells of similar passages, of "
-        "which some are looked into, by one bit a component first; most of it stays on the card. `auto`: by "
-        "size, see `exact_below` and `memory_mb`.",
+        Literal["auto", "exact", "hnsw", "two-stage", "ivf"],
+        "`exact`: every passage is compared. `hnsw`: a graph is walked. `two-stage`: a graph of the "
+        "principal dimensions is walked, and what it finds is compared by all. `ivf`: cells of similar "
+        "passages, of which some are looked into, by one bit a component first; least has to be in memory, "
+        "and it is slow. "
+        "`auto`: by size, see `exact_below` and `memory_mb`.",
     ] = "auto"
     exact_below: Annotated[int, "`auto` searches exactly up to this many passages."] = 30000
     memory_mb: Annotated[
-        int, "Above `exact_below`, `auto` takes the graph where all of it is at most this many megabytes."
+        int,
+        "Above `exact_below`, `auto` takes `hnsw` where that is at most so many megabytes, else `two-stage`.",
     ] = 128
     connectivity: Annotated[int, "HNSW edges a node (M)."] = 16
-    expansion_add: Annotated[int, "HNSW candidates while building (efConstruction)."] = 128
+    expansion_add: Annotated[int, "HNSW candidates while building (efConstruction)."] = 256
     expansion_search: Annotated[
         int | None,
-        "HNSW candidates while searching (ef); with `ivf`, passages compared by all of their components. "
+        "HNSW candidates while searching (ef); with `two-stage` and `ivf`, passages compared by all of their "
+        "components. "
         "null: as few as meet `gates.index_recall` on held-out queries.",
     ] = None
+    axes: Annotated[int | None, "Principal dimensions of `two-stage`. null: a third of the dimensions."] = (
+        None
+    )
     cells: Annotated[int | None, "Cells of `ivf`. null: four times the root of the passages."] = None
     probes: Annotated[
         int | None,
@@ -167,7 +174,7 @@ class IndexSpec:
     def __post_init__(self) -> None:
         at_least(self, 0, "exact_below", "memory_mb")
         at_least(self, 2, "connectivity", "expansion_add")
-        for name in ("expansion_search", "cells", "probes"):
+        for name in ("expansion_search", "axes", "cells", "probes"):
             if getattr(self, name) is not None:
                 at_least(self, 1, name)
 

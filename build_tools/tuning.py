@@ -23,7 +23,7 @@ QUERIES = 200
 _BELOW_EXACT = 0.001
 """What may be lost against exact search of the int8 vectors, where that alone misses the recall asked for."""
 
-_GRAPH = (32, 48, 64, 96, 128, 192, 256, 384, 512, 768, 1024)
+_GRAPH = (32, 40, 48, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320, 384, 448, 512, 640, 768, 896, 1024)
 
 
 def needed(spec: IndexSpec, wanted: recipe.IndexSpec) -> bool:
@@ -80,7 +80,7 @@ def _comparing_enough(spec: IndexSpec, directory: Path, is_enough: Callable[[Ind
 
 def _tries(spec: IndexSpec, directory: Path) -> list[IndexSpec]:
     """From the cheapest on."""
-    if spec.search == "hnsw":
+    if spec.search in ("hnsw", "two-stage"):
         return [replace(spec, expansion=expansion) for expansion in _GRAPH]
     cells, probes = shape(spec, directory)[1], [1]
     while probes[-1] < cells:

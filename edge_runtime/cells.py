@@ -6,17 +6,14 @@ centroid the signs are kept, which tell its cosine to any query well enough to c
 the codes of some cells, 56 bytes a vector of 384 dimensions, and the int8 vectors of a few hundred; the rest
 stays on the card.
 
-The files, in the folder that the manifest names, all little-endian. A vector's *place* is where it comes when
-vectors are ordered by cell, then by row:
+The files, in the folder that the manifest names, beside those of `stored_vectors` and `places`.
+Places are by cell, then by row:
 
     centroids.npy   float32 (cells, ndim), of unit length
     ends.npy        int64 (cells + 1,): cell c has the places from ends[c] up to ends[c + 1]
-    rows.npy        int32 (count,): the row of each place
-    places.npy      int32 (count,): the place of each row
     codes.npy       uint64 (count, ⌈ndim / 64⌉), by place: bit i of a code, from the lowest of the first word
                     on, is 1 where component i of r is above 0; r is the unit vector less its centroid
     factors.npy     float32 (count,), by place: r·r / Σ|r|
-    vectors.npy     int8 (count, ndim), by place
 """
 
 from __future__ import annotations
@@ -28,19 +25,19 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_runtime import residence
+from edge_runtime import stored_vectors
 from edge_runtime.allowed import Allowed
 from edge_runtime.bundle import Bundle
 from edge_runtime.errors import BundleError
-from edge_runtime.manifest import IVF_FILES, IndexSpec
+from edge_runtime.manifest import IndexSpec
+from edge_runtime.places import array
 from edge_runtime.ranking import Ranking
-from edge_runtime.residence import Residence
+from edge_runtime.stored_vectors import StoredVectors
 from edge_runtime.vector_index import VectorIndex
 
 _SPARE = 4  # estimates for each that is asked for, where more are asked for than the build tuned for
 _ROUGHLY = 8  # estimated once more for each that is compared
 _CODES = 32_768  # estimated at a time: 2 MB of 384 dimensions
-_BLOCK = 4096  # vectors compared at a time: 6 MB as float32 of 384 dimensions
 _ESTIMATES_A_GATHERED = 4  # estimated in the time in which one vector is gathered and compared
 _CELLS_A_GATHERED = 8  # centroids likewise
 
@@ -62,22 +59,17 @@ class CellFiles:
 
     centroids: NDArray[np.float32]
     ends: NDArray[np.int64]
-    rows: NDArray[np.int32]
-    places: NDArray[np.int32]
     codes: NDArray[np.uint64]
     factors: NDArray[np.float32]
-    vectors: NDArray[np.int8]
+    stored: StoredVectors
 
 
 class CellIndex(VectorIndex):
     """A mapped inverted file."""
 
-    def __init__(self, files: CellFiles, spec: IndexSpec, source: str, residence: Residence) -> None:
-        """`residence` is that of the vectors."""
+    def __init__(self, files: CellFiles, spec: IndexSpec) -> None:
         self._files: CellFiles | None = files
         self._spec = spec
-        self._source = source
-        self._residence = residence
 
     @classmethod
     def open(cls, bundle: Bundle, spec: IndexSpec) -> CellIndex:
@@ -86,19 +78,21 @@ class CellIndex(VectorIndex):
         Raises:
             BundleError: a file is of another shape than `spec` says, or contradicts another.
         """
-        source = f"{bundle.root}/{spec.path}"
-        found = {name: bundle.array(f"{spec.path}/{name}") for name in IVF_FILES}
-        files = CellFiles(**{name.removesuffix(".npy"): array for name, array in found.items()})
-        _check(files, spec, source)
-        vectors = f"{spec.path}/vectors.npy"
-        bundle.read_at_random(vectors)
-        return cls(files, spec, source, bundle.residence(vectors))
+        centroids = array(bundle, spec, "centroids", "float32", (None, spec.ndim))
+        files = CellFiles(
+            centroids,
+            array(bundle, spec, "ends", "int64", (len(centroids) + 1,)),
+            array(bundle, spec, "codes", "uint64", (spec.count, -(-spec.ndim // 64))),
+            array(bundle, spec, "factors", "float32", (spec.count,)),
+            StoredVectors(bundle, spec),
+        )
+        _check_ends(files.ends, spec, f"{bundle.root}/{spec.path}")
+        return cls(files, spec)
 
     def nearest(self, query: NDArray[np.int8], count: int, allowed: Allowed | None) -> Ranking:
         """The best by two estimates, as many as the manifest's `expansion` or more, are compared."""
         files, spec = self._opened(), self._spec
-        unit = query.astype(np.float32)
-        unit /= np.linalg.norm(unit) or 1
+        unit = stored_vectors.unit(query)
         cosines = np.einsum("ij,j->i", files.centroids, unit)  # not BLAS, which would take all cores for it
         probes = min(spec.probes or 1, len(cosines))
         while True:
@@ -109,14 +103,14 @@ class CellIndex(VectorIndex):
             probes = min(2 * probes, len(cosines))
         near = np.repeat(cosines[cells], files.ends[cells + 1] - files.ends[cells])
         if allowed is not None:
-            kept = allowed.mask[self._rows(places)]
+            kept = allowed.mask[files.stored.places.rows(places)]
             places, near = places[kept], near[kept]
         wanted = max(spec.expansion, 2 * count)
         for levels, most in ((_ROUGH, _ROUGHLY * wanted), (_FINE, wanted)):
             if len(places) > most:
                 best = _highest(near + self._estimated(places, unit, levels), most)
                 places, near = places[best], near[best]
-        return self._compare(places, unit, count)
+        return files.stored.nearest(places, unit, count)
 
     def compared_in_time(self, count: int, allowed: int) -> int:
         """See `VectorIndex`."""
@@ -128,11 +122,7 @@ class CellIndex(VectorIndex):
 
     def vectors(self, rows: NDArray[np.int64]) -> NDArray[np.int8]:
         """See `VectorIndex`."""
-        files = self._opened()
-        places = self._bounded(files.places[rows], "places.npy")
-        found = files.vectors[places]
-        self._residence.touch(len(rows) * residence.AROUND)
-        return found
+        return self._opened().stored.vectors(rows)
 
     def close(self) -> None:
         """Drops every view into the bundle."""
@@ -141,9 +131,6 @@ class CellIndex(VectorIndex):
     def _opened(self) -> CellFiles:
         assert self._files is not None  # `DenseIndex` asks no closed one
         return self._files
-
-    def _rows(self, places: NDArray[np.int64]) -> NDArray[np.int64]:
-        return self._bounded(self._opened().rows[places], "rows.npy").astype(np.int64)
 
     def _estimated(
         self, places: NDArray[np.int64], unit: NDArray[np.float32], levels: _Levels
@@ -154,27 +141,6 @@ class CellIndex(VectorIndex):
         return np.concatenate(
             [_estimates(files.codes[some], files.factors[some], unit, levels) for some in blocks]
         )
-
-    def _compare(self, places: NDArray[np.int64], unit: NDArray[np.float32], count: int) -> Ranking:
-        """The `count` best of these places by cosine, equals by row."""
-        stored, scores = self._opened().vectors, np.empty(len(places), np.float32)
-        for start in range(0, len(places), _BLOCK):
-            block = stored[places[start : start + _BLOCK]].astype(np.float32)
-            lengths = np.sqrt(np.einsum("ij,ij->i", block, block))
-            scores[start : start + _BLOCK] = np.einsum("ij,j->i", block, unit) / np.maximum(lengths, 1)
-        blocks = np.unique(places * self._spec.ndim // residence.AROUND)
-        self._residence.touch(len(blocks) * residence.AROUND)
-        rows = self._rows(places)
-        order = np.lexsort((rows, -scores))[:count]
-        return Ranking(rows[order], scores[order])
-
-    def _bounded(self, numbers: NDArray[np.int32], name: str) -> NDArray[np.int32]:
-        if len(numbers) and not 0 <= numbers.min() <= numbers.max() < self._spec.count:
-            raise BundleError(
-                f"{self._source}/{name}: names one beyond the {self._spec.count} of the index; "
-                "rebuild the bundle"
-            )
-        return numbers
 
 
 def _estimates(
@@ -237,26 +203,8 @@ def _ranges(starts: NDArray[np.int64], stops: NDArray[np.int64]) -> NDArray[np.i
     return numbers
 
 
-def _check(files: CellFiles, spec: IndexSpec, source: str) -> None:
-    cells, words = len(files.centroids), -(-spec.ndim // 64)
-    expected: dict[str, tuple[str, tuple[int, ...]]] = {
-        "centroids": ("float32", (cells, spec.ndim)),
-        "ends": ("int64", (cells + 1,)),
-        "rows": ("int32", (spec.count,)),
-        "places": ("int32", (spec.count,)),
-        "codes": ("uint64", (spec.count, words)),
-        "factors": ("float32", (spec.count,)),
-        "vectors": ("int8", (spec.count, spec.ndim)),
-    }
-    for name, (dtype, shape) in expected.items():
-        array = getattr(files, name)
-        if (array.dtype.name, array.shape) != (dtype, shape):
-            raise BundleError(
-                f"{source}/{name}.npy: expected {dtype} of shape {shape}; found {array.dtype.name} of shape "
-                f"{array.shape}; rebuild the bundle"
-            )
-    ends = files.ends
-    if not cells or ends[0] != 0 or ends[-1] != spec.count or np.any(ends[1:] < ends[:-1]):
+def _check_ends(ends: NDArray[np.int64], spec: IndexSpec, source: str) -> None:
+    if ends[0] != 0 or ends[-1] != spec.count or np.any(ends[1:] < ends[:-1]):
         raise BundleError(
             f"{source}/ends.npy: expected to rise from 0 to {spec.count}, one step a cell; rebuild the bundle"
         )

@@ -18,6 +18,7 @@ from edge_runtime.cells import CellIndex
 from edge_runtime.errors import ClosedError
 from edge_runtime.manifest import IndexSpec
 from edge_runtime.ranking import Ranking, empty
+from edge_runtime.two_stage import TwoStageIndex
 from edge_runtime.usearch_index import UsearchIndex
 from edge_runtime.vector_index import VectorIndex
 
@@ -41,8 +42,11 @@ class DenseIndex:
             CompatibilityError: usearch cannot view the file, or it is not what the manifest says.
             BundleError: files of the index contradict each other or the manifest.
         """
-        kind: type[CellIndex] | type[UsearchIndex] = CellIndex if spec.search == "ivf" else UsearchIndex
-        return cls(kind.open(bundle, spec), spec)
+        if spec.search == "ivf":
+            return cls(CellIndex.open(bundle, spec), spec)
+        if spec.search == "two-stage":
+            return cls(TwoStageIndex.open(bundle, spec), spec)
+        return cls(UsearchIndex.open(bundle, spec), spec)
 
     def search(
         self, vector: NDArray[np.float32] | NDArray[np.int8], count: int, *, allowed: Allowed | None = None

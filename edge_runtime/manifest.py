@@ -25,7 +25,7 @@ from edge_runtime.encoder_spec import EncoderQuality as EncoderQuality
 from edge_runtime.encoder_spec import EncoderSpec as EncoderSpec
 from edge_runtime.errors import ManifestError, QueryError
 from edge_runtime.reranker_spec import RerankerSpec as RerankerSpec
-from edge_runtime.schema import require, require_match, require_positive
+from edge_runtime.schema import require, require_match, require_positive, shown
 
 FILENAME = "manifest.yaml"
 SIGNATURE = "manifest.yaml.minisig"
@@ -49,8 +49,18 @@ class FileEntry:
         require_match(SHA256_PATTERN, self.sha256, "sha256", "64 lower-case hexadecimal digits")
 
 
-IVF_FILES = ("centroids.npy", "ends.npy", "rows.npy", "places.npy", "codes.npy", "factors.npy", "vectors.npy")
+_PLACES = ("rows.npy", "places.npy")
+
+GRAPH_FILES = ("graph.usearch", *_PLACES)
+"""What a graph consists of whose vectors lie in an order of their own (see `places`)."""
+
+TWO_STAGE_FILES = (*GRAPH_FILES, "axes.npy", "vectors.npy")
+"""What an index of two stages consists of (see `two_stage`)."""
+
+IVF_FILES = ("centroids.npy", "ends.npy", *_PLACES, "codes.npy", "factors.npy", "vectors.npy")
 """What an index of cells consists of (see `cells`)."""
+
+_FILES = {"exact": GRAPH_FILES, "hnsw": GRAPH_FILES, "two-stage": TWO_STAGE_FILES, "ivf": IVF_FILES}
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,13 +70,15 @@ class IndexSpec:
     A component is stored as ``clip(round(x * scale), -127, 127)``; queries are scaled alike.
 
     Attributes:
-        path: the usearch file; for "ivf" the folder of `IVF_FILES`.
-        expansion: candidates of a graph's search; for "ivf", how many are compared by their int8 vectors.
+        path: the usearch file, whose vectors are in the order of the rows; or, with another ending, the
+            folder of an index that has them in an order of its own.
+        expansion: candidates of a graph's search; for "ivf" and "two-stage", how many are compared by their
+            int8 vectors.
         probes: for "ivf" only, the cells that a search looks into.
     """
 
     path: str
-    search: Literal["exact", "hnsw", "ivf"]
+    search: Literal["exact", "hnsw", "two-stage", "ivf"]
     metric: Literal["cos"]
     dtype: Literal["i8"]
     ndim: int
@@ -79,6 +91,8 @@ class IndexSpec:
     def __post_init__(self) -> None:
         require_positive(self, "ndim", "count", "scale", "expansion")
         cells = self.search == "ivf"
+        in_folder = self.has_places or self.search in ("exact", "hnsw")
+        require(in_folder, "path", f"expected a folder for {self.search}; found {shown(self.path)}")
         require((self.probes is not None) == cells, "probes", "expected where search is ivf, and only there")
         require(
             self.probes is None or self.probes > 0, "probes", f"expected more than 0; found {self.probes}"
@@ -87,7 +101,14 @@ class IndexSpec:
     @property
     def members(self) -> tuple[str, ...]:
         """The paths of its files."""
-        return tuple(f"{self.path}/{name}" for name in IVF_FILES) if self.search == "ivf" else (self.path,)
+        if not self.has_places:
+            return (self.path,)
+        return tuple(f"{self.path}/{name}" for name in _FILES[self.search])
+
+    @property
+    def has_places(self) -> bool:
+        """Whether the vectors lie in an order of their own."""
+        return not self.path.endswith(".usearch")
 
 
 @dataclass(frozen=True, slots=True)

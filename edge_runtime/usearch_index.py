@@ -15,6 +15,7 @@ from edge_runtime.bundle import Bundle
 from edge_runtime.errors import BundleError, CompatibilityError
 from edge_runtime.lean_import import import_without
 from edge_runtime.manifest import IndexSpec
+from edge_runtime.places import Places
 from edge_runtime.ranking import Ranking
 from edge_runtime.vector_index import VectorIndex
 from edge_runtime.vectors import Vectors
@@ -28,16 +29,22 @@ UNUSED = ("tqdm", "urllib.request", "urllib.error")
 # For searches that a filter restricts; benchmarks/filters.py measures what comes of them.
 _SPREAD = 3  # standard deviations of how many allowed ones a number of candidates holds
 _EXPANSIONS = 2  # a graph loses more of the neighbours that are left when others are filtered out
-_GATHERED_A_CANDIDATE = 20  # allowed vectors compared in the time of one candidate of a graph's search
 _IN_PLACE_A_GATHERED = 3  # vectors compared where they lie in the time of one that is gathered
+
+GATHERED_A_CANDIDATE = 20
+"""Allowed vectors compared in the time of one candidate of a graph's search."""
 
 
 class UsearchIndex(VectorIndex):
     """A mapped index. It holds the view that usearch reads from: usearch itself keeps no reference."""
 
-    def __init__(self, index: Index, view: memoryview, spec: IndexSpec, source: str) -> None:
+    def __init__(
+        self, index: Index, view: memoryview, spec: IndexSpec, source: str, places: Places | None = None
+    ) -> None:
+        """Without `places` the keys of `index` are rows."""
         self._index: Any = index
         self._view = view
+        self._places = places
         self._spec = spec
         self._source = source
         self._vectors: Vectors | None = None  # looks at 64 places of the file: made when it is needed
@@ -50,25 +57,19 @@ class UsearchIndex(VectorIndex):
 
         Raises:
             CompatibilityError: usearch cannot view the file, or it is not what the manifest says.
+            BundleError: the order of the vectors is not that of so many.
         """
-        usearch = module()
-        view = bundle.map(spec.path)
-        source = str(bundle.root / spec.path)
-        try:
-            index: Any = usearch.Index.restore(view, view=True)
-        except Exception as error:  # usearch raises bare RuntimeError and ValueError
-            raise CompatibilityError(_unusable(source, spec, str(error))) from None
-        if index is None:
-            raise CompatibilityError(_unusable(source, spec, "not an index it knows"))
-        _check(index, spec, source)
+        places = Places(bundle, spec) if spec.has_places else None
+        path = f"{spec.path}/graph.usearch" if spec.has_places else spec.path
+        index, view = opened(bundle, path, spec, spec.ndim)
         index.expansion_search = min(spec.expansion, spec.count)
-        return cls(index, view, spec, source)
+        return cls(index, view, spec, str(bundle.root / path), places)
 
     def nearest(self, query: NDArray[np.int8], count: int, allowed: Allowed | None) -> Ranking:
         """Where a filter allows many, the nearest of all hold enough of them."""
         if allowed is None:
             return self._nearest(query, count)
-        found = self._nearest(query, self._candidates(count, allowed.passages))
+        found = self._nearest(query, candidates(self._spec, count, allowed.passages))
         kept = np.flatnonzero(allowed.mask[found.rows])[:count]
         return Ranking(found.rows[kept], found.scores[kept])
 
@@ -76,22 +77,30 @@ class UsearchIndex(VectorIndex):
         """See `VectorIndex`."""
         if self._spec.search == "exact":
             return self._spec.count // _IN_PLACE_A_GATHERED
-        return _GATHERED_A_CANDIDATE * self._candidates(count, allowed)
+        return GATHERED_A_CANDIDATE * candidates(self._spec, count, allowed)
 
     def vectors(self, rows: NDArray[np.int64]) -> NDArray[np.int8]:
         """See `VectorIndex`."""
+        keys = rows if self._places is None else self._places.of(rows)
         try:
-            return self._stored().rows(rows)
+            return self._stored().rows(keys)
         except KeyError as error:
             raise BundleError(f"{self._source}: has {error.args[0]}; rebuild the bundle") from None
 
     def close(self) -> None:
         """Lets go of the index, then of the view under it."""
-        self._index = None
+        self._index = self._places = None
         self._vectors = self._scanner = None
         self._view.release()
 
     def _nearest(self, query: NDArray[np.int8], count: int) -> Ranking:
+        found = self._by_key(query, count)
+        if self._places is None:
+            return found
+        return Ranking(self._places.rows(found.rows), found.scores)
+
+    def _by_key(self, query: NDArray[np.int8], count: int) -> Ranking:
+        """With keys in the place of rows."""
         exact = self._spec.search == "exact"
         if exact and self._by_blocks and (scan := self._block_scan()):
             return scan.nearest(query, count)
@@ -101,18 +110,6 @@ class UsearchIndex(VectorIndex):
         if matches.keys.max(initial=0) >= self._spec.count:
             raise BundleError(f"{self._source}: has a key beyond {self._spec.count} rows; rebuild the bundle")
         return Ranking(matches.keys.astype(np.int64), 1 - matches.distances)
-
-    def _candidates(self, count: int, allowed: int) -> int:
-        """How many of all passages to look through for `count` of the allowed.
-
-        Where being allowed has nothing to do with being near, this is enough for nearly every query.
-        """
-        spec = self._spec
-        share = allowed / spec.count
-        candidates = math.ceil((count + _SPREAD * math.sqrt(count * (1 - share))) / share)
-        if spec.search == "hnsw":
-            candidates = max(candidates, _EXPANSIONS * spec.expansion)
-        return min(candidates, spec.count)
 
     def _block_scan(self) -> BlockScan | None:
         matrix = self._stored().matrix
@@ -135,11 +132,39 @@ def module() -> Any:
     return import_without("usearch.index", UNUSED)
 
 
-def _check(index: Any, spec: IndexSpec, source: str) -> None:
+def candidates(spec: IndexSpec, count: int, allowed: int) -> int:
+    """How many of all passages to look through for `count` of the allowed.
+
+    Where being allowed has nothing to do with being near, this is enough for nearly every query.
+    """
+    share = allowed / spec.count
+    wanted = math.ceil((count + _SPREAD * math.sqrt(count * (1 - share))) / share)
+    if spec.search != "exact":
+        wanted = max(wanted, _EXPANSIONS * spec.expansion)
+    return min(wanted, spec.count)
+
+
+def opened(bundle: Bundle, path: str, spec: IndexSpec, ndim: int) -> tuple[Any, memoryview]:
+    """A usearch file of a bundle, viewed without reading it into memory, and the view that it needs.
+
+    Args:
+        ndim: of the vectors in it.
+
+    Raises:
+        CompatibilityError: usearch cannot view the file, or it is not what the manifest says.
+    """
+    usearch, source, view = module(), str(bundle.root / path), bundle.map(path)
+    try:
+        index: Any = usearch.Index.restore(view, view=True)
+    except Exception as error:  # usearch raises bare RuntimeError and ValueError
+        raise CompatibilityError(_unusable(source, spec, str(error))) from None
+    if index is None:
+        raise CompatibilityError(_unusable(source, spec, "not an index it knows"))
     found = (len(index), index.ndim, index.dtype.name.lower(), index.metric_kind.name.lower())
-    expected = (spec.count, spec.ndim, spec.dtype, spec.metric)
+    expected = (spec.count, ndim, spec.dtype, spec.metric)
     if found != expected:
         raise CompatibilityError(f"{source}: holds {_shown(found)}; the manifest says {_shown(expected)}")
+    return index, view
 
 
 def _shown(facts: tuple[object, ...]) -> str:

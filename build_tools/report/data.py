@@ -128,7 +128,7 @@ class IndexRecall:
     points: tuple[RecallPoint, ...]
     exact: RecallPoint
     shipped: int
-    search: Literal["exact", "hnsw", "ivf"]
+    search: Literal["exact", "hnsw", "two-stage", "ivf"]
 
 
 @dataclass(frozen=True, slots=True)

@@ -70,6 +70,8 @@ def _searching(spec: IndexSpec, effort: int | None) -> IndexSpec:
     if spec.search == "ivf":
         most = spec.count if effort is None else None
         return replace(spec, probes=most or effort, expansion=most or spec.expansion)
+    if spec.search == "two-stage":
+        return replace(spec, expansion=effort or spec.count)
     if effort is None:
         return replace(spec, search="exact")
     return replace(spec, search="hnsw", expansion=effort)

@@ -74,13 +74,12 @@ def _header(findings: Findings) -> Html:
 
 
 def _search(index: IndexRecall) -> str:
-    if index.search == "exact":
-        return "exact search"
-    return (
-        f"HNSW search, expansion {index.shipped}"
-        if index.search == "hnsw"
-        else f"{index.shipped} cells a search"
-    )
+    return {
+        "exact": "exact search",
+        "hnsw": f"HNSW search, expansion {index.shipped}",
+        "two-stage": f"search in two stages, expansion {index.shipped}",
+        "ivf": f"{index.shipped} cells a search",
+    }[index.search]
 
 
 def _section(title: str, content: Html) -> Html:

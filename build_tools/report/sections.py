@@ -155,6 +155,7 @@ def index(findings: Findings, figures: Figures) -> Html:
     how = {
         "exact": "The bundle searches exactly; the graph in its index is what it could search by.",
         "hnsw": f"The bundle searches its graph at expansion {found.shipped}.",
+        "two-stage": f"The bundle compares the {found.shipped} best that a graph of fewer dimensions finds.",
         "ivf": f"The bundle looks into {found.shipped} cells.",
     }[found.search]
     effort = "cells" if found.search == "ivf" else "expansion"

@@ -47,16 +47,16 @@ def test_a_line_for_each_size_and_strategy(
     lines = [
         line.strip("| ").split(" | ") for line in results.read_text("utf-8").splitlines() if line[:1] == "|"
     ]
-    header, dense = lines[0], lines[2:8]
+    header, dense = lines[0], lines[2:10]
     assert [line[:2] for line in dense] == [
-        [size, strategy] for size in ("40", "400") for strategy in ("exact", "hnsw", "ivf")
+        [size, strategy] for size in ("40", "400") for strategy in ("exact", "hnsw", "two-stage", "ivf")
     ]
     for line in dense:
         figures = dict(zip(header, line, strict=True))
         assert float(figures["recall@10"]) >= 0.85
         assert 0 < float(figures["p50 ms"]) <= float(figures["p99 ms"])
         assert float(figures["peak MB"]) > float(figures["private MB"]) > 0
-    assert [line[0] for line in lines[10:]] == ["40", "400"]
+    assert [line[0] for line in lines[12:]] == ["40", "400"]
     assert results.with_name("scale.png").read_bytes()[:4] == b"\x89PNG"
 
 

@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from build_tools import index
+from build_tools import index, loose
 from build_tools.errors import BuildError
 from build_tools.index import exact_search, global_scale, recall_at_10
 from build_tools.recipe import IndexSpec
-from edge_runtime.dense import quantize
+from edge_runtime.dense import DenseIndex, quantize
 from edge_runtime.ranking import Ranking
 
 
@@ -91,27 +91,33 @@ def test_global_scale() -> None:
     assert global_scale(np.zeros((3, 4), np.float32)) == 127
 
 
-@pytest.mark.parametrize(("exact_below", "search"), [(1000, "exact"), (299, "hnsw"), (300, "exact")])
-def test_written_index(tmp_path: Path, exact_below: int, search: str) -> None:
-    """The file answers as the manifest's entry says."""
-    from usearch.index import Index
-
+@pytest.mark.parametrize(
+    ("recipe", "search"),
+    [
+        (IndexSpec(exact_below=1000), "exact"),
+        (IndexSpec(exact_below=300), "exact"),
+        (IndexSpec(exact_below=299), "hnsw"),
+        (IndexSpec(exact_below=299, memory_mb=0), "two-stage"),
+        (IndexSpec(strategy="ivf", cells=10, probes=10), "ivf"),
+    ],
+)
+def test_written_index(tmp_path: Path, recipe: IndexSpec, search: str) -> None:
+    """The files answer as the manifest's entry says."""
     vectors = units(300)
     told: list[int] = []
-    spec = index.write(vectors, tmp_path, spec=IndexSpec(exact_below=exact_below), advance=told.append)
+    spec = index.write(vectors, tmp_path, spec=recipe, advance=told.append)
     assert (spec.search, spec.count, spec.ndim, spec.metric, spec.dtype) == (search, 300, 24, "cos", "i8")
     assert sum(told) == 300
-    found = Index.restore(str(tmp_path / spec.path))
-    assert found is not None
+    bundle = loose.bundle(tmp_path)
+    dense = DenseIndex.open(bundle, spec)
+    assert recall_at_10(vectors, units(20, seed=3), dense.search) > 0.95
+    rows = np.array([299, 0, 17])
+    assert np.array_equal(dense.vectors(rows), quantize(vectors[rows], spec.scale))
+    dense.close()
+    bundle.close()
 
-    def answer(query: NDArray[np.float32], count: int) -> Ranking:
-        matches = found.search(quantize(query, spec.scale), count, exact=spec.search == "exact")
-        return ranking(matches.keys.astype(int).tolist())
 
-    assert recall_at_10(vectors, units(20, seed=3), answer) > 0.95
-
-
-@pytest.mark.parametrize("strategy", ["hnsw", "ivf"])
+@pytest.mark.parametrize("strategy", ["exact", "hnsw", "two-stage", "ivf"])
 def test_the_same_vectors_give_the_same_bytes(tmp_path: Path, strategy: Any) -> None:
     """The graph included, or the cells."""
     recipe = IndexSpec(strategy=strategy)
@@ -135,8 +141,8 @@ def test_a_folder_that_is_not_there(tmp_path: Path) -> None:
         (30_000, 384, 0, "exact"),
         (30_001, 384, 128, "hnsw"),
         (100_000, 384, 53, "hnsw"),
-        (100_000, 384, 52, "ivf"),
-        (1_000_000, 384, 128, "ivf"),
+        (100_000, 384, 52, "two-stage"),
+        (1_000_000, 384, 128, "two-stage"),
         (1_000_000, 64, 256, "hnsw"),
     ],
 )
@@ -148,8 +154,8 @@ def test_the_strategy_goes_by_size_and_memory(count: int, ndim: int, memory_mb: 
 
 def test_the_graphs_size_is_foretold(tmp_path: Path) -> None:
     """Within a tenth of the file's."""
-    spec = index.write(units(4000), tmp_path, spec=IndexSpec(strategy="hnsw"), advance=nothing)
-    size = (tmp_path / spec.path).stat().st_size
+    index.write(units(4000), tmp_path, spec=IndexSpec(strategy="hnsw"), advance=nothing)
+    size = (tmp_path / "dense/graph.usearch").stat().st_size
     edge = next(
         memory
         for memory in range(1, 10**6)

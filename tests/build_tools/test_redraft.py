@@ -171,14 +171,15 @@ def test_the_graph(home: Path, given: Callable[..., Path]) -> None:
         assert retriever.search("aerial on the roof", k=1)[0].key == "radio-99"
 
 
-def test_cells(home: Path, given: Callable[..., Path]) -> None:
-    """Beyond what a graph may take of the memory they take its place; another update begins with them."""
+@pytest.mark.parametrize("strategy", ["two-stage", "ivf"])
+def test_another_strategy(home: Path, given: Callable[..., Path], strategy: str) -> None:
+    """Takes the place of exact search; another update begins with it."""
     path = home / "build.yaml"
-    text = path.read_text("utf-8").replace("exact_below: 30000", "exact_below: 10")
-    path.write_text(text.replace("memory_mb: 128", "memory_mb: 0"), "utf-8")
+    text = path.read_text("utf-8")
+    path.write_text(text.replace("strategy: auto", f"strategy: {strategy}"), "utf-8")
     built = run(home, [given(NEW)])
     first = manifests.read(built.bundle / "manifest.yaml").index
-    assert (first.search, first.path) == ("ivf", "dense")
+    assert (first.search, first.path) == (strategy, "dense")
     assert not (built.bundle / index.FILENAME).exists()
     with edge_runtime.open(built.bundle) as retriever:
         assert retriever.search("aerial on the roof", k=1)[0].key == "radio-99"

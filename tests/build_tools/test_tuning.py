@@ -57,7 +57,12 @@ def tune(
 
 
 @pytest.mark.parametrize(
-    "options", [{"strategy": "hnsw", "connectivity": 3}, {"strategy": "ivf", "cells": 64}]
+    "options",
+    [
+        {"strategy": "hnsw", "connectivity": 3},
+        {"strategy": "two-stage", "axes": 24},
+        {"strategy": "ivf", "cells": 64},
+    ],
 )
 def test_the_least_effort_that_finds_what_is_asked_for(tmp_path: Path, options: Any) -> None:
     """More recall takes more; what was chosen reaches it."""

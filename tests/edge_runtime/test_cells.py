@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from build_tools import cells as writer
 from build_tools import loose
-from edge_runtime import cells
+from edge_runtime import cells, stored_vectors
 from edge_runtime.allowed import Allowed
 from edge_runtime.dense import DenseIndex, quantize
 from edge_runtime.errors import BundleError, ClosedError
@@ -171,7 +171,7 @@ def test_codes_in_blocks(opened: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     index, query = opened(replace(SPEC, probes=CELLS)), units(1, seed=6)[0]
     whole = index.search(query, 20)
     monkeypatch.setattr(cells, "_CODES", 7)
-    monkeypatch.setattr(cells, "_BLOCK", 9)
+    monkeypatch.setattr(stored_vectors, "_BLOCK", 9)
     parts = index.search(query, 20)
     assert parts.rows.tolist() == whole.rows.tolist()
     assert parts.scores == pytest.approx(whole.scores, abs=1e-6)
