@@ -29,7 +29,7 @@ PASSAGES = (
 
 def bundle_of(root, spec):
     """A bundle of which only the word index exists; nothing else of it is opened here."""
-    other = [manifest.FileEntry(name, 0, "0" * 64) for name in ("e", "t", "d", "x", "o", "g", "q")]
+    other = [manifest.FileEntry(name, 0, "0" * 64) for name in ("e", "t", "d.usearch", "x", "o", "g", "q")]
     files = sorted((root / spec.path).iterdir())
     entries = [manifest.FileEntry(f"{spec.path}/{f.name}", f.stat().st_size, sha256(f)) for f in files]
     count = spec.count
@@ -42,7 +42,7 @@ def bundle_of(root, spec):
             created="2025-01-01T00:00:00Z",
             compatible=manifest.Compatible("0.1.0"),
             encoders=(manifest.EncoderSpec("one", "onnx", "e", "t", 4, 16, "", 1, {}),),
-            index=manifest.IndexSpec("d", "exact", "cos", "i8", 4, count, 1.0, 8, {}),
+            index=manifest.IndexSpec("d.usearch", "exact", "cos", "i8", 4, count, 1.0, 8, {}),
             lexical=spec,
             documents=manifest.DocumentsSpec("x", "o", count, count, {}),
             fusion=manifest.FusionSpec(),
