@@ -117,7 +117,7 @@ def _run(options: argparse.Namespace) -> None:
         raise Error(f"--teacher: {tower.name} has {tower.ndim} dimensions; {options.bundle} has {expected}")
     texts = scale_corpus.sentences(options.folders, options.real)
     real = scale_corpus.encode(texts, tower, options.out, progress)
-    queries = _queries(options.folders)
+    queries = questions(options.folders)
     vectors = tower.encode_queries(queries)
     found, words = [], []
     for size in sorted(options.sizes):
@@ -144,7 +144,7 @@ def _run(options: argparse.Namespace) -> None:
     print(body)
 
 
-def _queries(folders: Sequence[Path]) -> list[str]:
+def questions(folders: Sequence[Path]) -> list[str]:
     """The folders' questions in an order of their own, so that either half has some of each."""
     found = [query.text for folder in folders for query in read_queries(folder)]
     random.Random(0).shuffle(found)
