@@ -22,6 +22,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from importlib import import_module
 from importlib.metadata import version
+from itertools import chain
 from pathlib import Path
 from typing import Any, get_args
 
@@ -137,9 +138,9 @@ def _run(options: argparse.Namespace) -> None:
     wanted = {"cells": options.cells, "recall": options.recall}
     with ExitStack() as opened, tempfile.TemporaryDirectory(dir=options.out) as folder:
         made = []
-        for each in (
-            *_ours(vectors, tuned_by, asked, Path(folder), options.recall, opened),
-            *(theirs(faiss, kind, vectors, tuned_by, asked, **wanted) for kind in found),
+        for each in chain(
+            _ours(vectors, tuned_by, asked, Path(folder), options.recall, opened),
+            (theirs(faiss, kind, vectors, tuned_by, asked, **wanted) for kind in found),
         ):
             progress.say(f"{each.name}: {each.effort or 'all'}, recall {each.recall:.3f}")
             made.append(each)
