@@ -39,6 +39,12 @@ def append(path: Path, pieces: Iterable[bytes]) -> None:
             os.fsync(descriptor)
 
 
+def flush(path: Path) -> None:
+    """Makes a file's bytes, which another program wrote, survive a power cut. Raises `OSError`."""
+    with _opened(path, os.O_RDONLY | os.O_NOFOLLOW) as descriptor:
+        os.fsync(descriptor)
+
+
 def sync_directory(path: Path) -> None:
     """Makes the names in a directory survive a power cut."""
     with _opened(path, os.O_RDONLY | os.O_DIRECTORY) as descriptor:

@@ -45,6 +45,9 @@ def _add_receive(commands: Any) -> None:
     summary = "what edge-build flash talks to: installs a bundle of which only missing files are sent"
     parser = commands.add_parser("receive", help=summary)
     _add_conditions(parser)
+    parser.add_argument(
+        "--delta", action="store_true", help="let the sender try rsync with files of the bundle in use"
+    )
     parser.set_defaults(run=_receive)
 
 
@@ -167,6 +170,7 @@ def _receive(options: argparse.Namespace) -> None:
         self_test=None if options.no_self_test else self_test.replay,
         allow_downgrade=options.allow_downgrade,
         tries=options.tries,
+        delta=options.delta,
     )
 
 

@@ -44,6 +44,9 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
         help="go on that often by itself where a line broke (default: %(default)s)",
     )
     parser.add_argument(
+        "--no-delta", action="store_true", help="send changed files whole, even where both sides have rsync"
+    )
+    parser.add_argument(
         "--bootstrap",
         action="store_true",
         help="first bring the runtime itself to devices that ssh reaches; they need Python and no network",
@@ -74,6 +77,7 @@ def _flash(options: argparse.Namespace) -> None:
         self_test=not options.no_self_test,
         tries=options.tries,
         retries=options.retries,
+        delta=not options.no_delta,
         service=options.service,
     )
     with (

@@ -15,7 +15,7 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from types import TracebackType
-from typing import NoReturn, cast
+from typing import IO, NoReturn, cast
 
 from build_tools.errors import FlashError, LineError
 from build_tools.flash.targets import SshTarget, StoreTarget
@@ -47,6 +47,10 @@ _HERE = "import sys; from edge_runtime.cli import main; sys.exit(main())"
 _LAST_WORDS = 2000
 _MESSAGES = 100
 _ENDING_SECONDS = 10.0
+
+
+class UsageError(FlashError):
+    """An edge-runtime there does not know this command, or one of its options."""
 
 
 class Connection:
@@ -159,11 +163,11 @@ class Connection:
             status = self._process.wait(timeout=_ENDING_SECONDS)
         except subprocess.TimeoutExpired:
             raise FlashError("edge-runtime there says no more and does not end") from None
-        said = self._said()
+        said = last_words(self._errors)
         if status == NOT_FOUND:
             raise FlashError("edge-runtime is not installed there; --bootstrap brings it")
         if status == USAGE:
-            raise FlashError(
+            raise UsageError(
                 f"edge-runtime there is too old to be flashed; --bootstrap brings this one{said}"
             )
         if status == SSH_FAILED or status < 0:
@@ -174,13 +178,6 @@ class Connection:
         assert self._process.stdin is not None
         with suppress(OSError):  # of what was never taken
             self._process.stdin.close()
-
-    def _said(self) -> str:
-        """The last line of what ssh or the device complained about."""
-        self._errors.seek(0, os.SEEK_END)
-        self._errors.seek(max(0, self._errors.tell() - _LAST_WORDS))
-        lines = self._errors.read().decode("utf-8", "replace").split("\n")
-        return next((f": {_shortened(line)}" for line in reversed(lines) if line.strip()), "")
 
 
 def command(target: SshTarget | StoreTarget, arguments: Sequence[str], *, unattended: bool) -> list[str]:
@@ -201,15 +198,29 @@ def environment(target: SshTarget | StoreTarget) -> Mapping[str, str]:
 
 def ssh(target: SshTarget, *, unattended: bool) -> list[str]:
     """The system's ssh, up to the command that it runs there."""
+    host = f"{target.user}@{target.host}" if target.user else target.host
+    return [*ssh_options(target, unattended=unattended), "--", host]
+
+
+def ssh_options(target: SshTarget, *, unattended: bool) -> list[str]:
+    """The same, up to the user and the host."""
     options = ["-T", "-o", "ServerAliveInterval=15", "-o", "ServerAliveCountMax=4"]
     options += ["-o", "BatchMode=yes"] if unattended else []
     options += ["-p", str(target.port)] if target.port else []
-    return ["ssh", *options, "--", f"{target.user}@{target.host}" if target.user else target.host]
+    return ["ssh", *options]
 
 
 def remote(script: str, *arguments: str) -> str:
     """A shell script with arguments as one line, whatever shell the user there has."""
     return shlex.join(["sh", "-c", script, "edge-flash", *arguments])
+
+
+def last_words(errors: IO[bytes]) -> str:
+    """The last line of what a program complained about, behind a colon; empty where it did not."""
+    errors.seek(0, os.SEEK_END)
+    errors.seek(max(0, errors.tell() - _LAST_WORDS))
+    lines = errors.read().decode("utf-8", "replace").split("\n")
+    return next((f": {_shortened(line)}" for line in reversed(lines) if line.strip()), "")
 
 
 def _shortened(text: str) -> str:

@@ -17,6 +17,7 @@ from build_tools.errors import FlashError, LineError
 from build_tools.flash import connection, service, stick
 from build_tools.flash.bootstrap import Bootstrap
 from build_tools.flash.connection import Connection
+from build_tools.flash.delta import Delta, available
 from build_tools.flash.source import Source
 from build_tools.flash.targets import SshTarget, StickTarget, StoreTarget, Target
 from build_tools.flash.transfer import Progress, transfer
@@ -34,6 +35,7 @@ class Conditions:
 
     Attributes:
         retries: of a line that broke after it had stood.
+        delta: where ssh reaches a device, have rsync send only what differs inside of large files.
         service: set up the service that proves bundles when a device starts, where ssh reaches it.
         jobs: targets at a time.
     """
@@ -42,6 +44,7 @@ class Conditions:
     self_test: bool = True
     tries: int = 0
     retries: int = 2
+    delta: bool = True
     service: bool = False
     jobs: int = 8
 
@@ -53,7 +56,7 @@ class Result:
     Attributes:
         state: ``nothing``: it had this very bundle already; ``copied``: to a stick.
         detail: what it did, or why it failed, on one line.
-        sent: all bytes that went to it, those of broken lines included.
+        sent: all bytes that went to it, those of broken lines included, but of an rsync that did not end.
         seconds: it took, by the clock.
     """
 
@@ -121,6 +124,9 @@ class _Worker:
         self._stopped = threading.Event()
         self._guard = threading.Lock()
         self._connection: Connection | None = None
+        self._delta = (
+            Delta(target) if isinstance(target, SshTarget) and conditions.delta and available() else None
+        )
         self._sent = 0
 
     def run(self) -> Result:
@@ -139,6 +145,8 @@ class _Worker:
         """Ends the line, and lets none begin."""
         with self._guard:
             self._stopped.set()
+            if self._delta is not None:
+                self._delta.end()
             if self._connection is not None:
                 self._connection.end()
 
@@ -182,21 +190,36 @@ class _Worker:
         return "copied", f"on the device: edge-runtime install {path.name}"
 
     def _attempt(self, target: SshTarget | StoreTarget) -> tuple[State, str]:
-        command = connection.command(target, self._arguments(target), unattended=self._unattended)
+        """Once more without rsync where the device's runtime is too old to hear of it."""
+        delta = self._delta if self._delta is not None and not self._delta.tried else None
+        if delta is None:
+            return self._converse(target, None)
+        try:
+            return self._converse(target, delta)
+        except connection.UsageError:
+            with self._guard:
+                self._delta = None
+            return self._converse(target, None)
+
+    def _converse(self, target: SshTarget | StoreTarget, delta: Delta | None) -> tuple[State, str]:
+        arguments = [*self._arguments(target), *(["--delta"] if delta else [])]
+        command = connection.command(target, arguments, unattended=self._unattended)
         with self._guard:
             if self._stopped.is_set():
                 raise LineError("interrupted")
             line = self._connection = Connection(command, environment=connection.environment(target))
         with line:
             try:
-                done = transfer(line, self._source, progress=self._progress)
+                done = transfer(line, self._source, progress=self._progress, delta=delta)
             except LineError as error:
                 raise (_BrokenOnceItStoodError if line.answered else LineError)(str(error)) from None
             finally:
-                self._sent += line.sent
+                self._sent += line.sent + (delta.sent if delta else 0)
         if done.done == "nothing":
             return "nothing", f"{done.bundle} is installed already, as built"
-        return "installed", f"{done.bundle}" + (f"; before it {done.previous}" if done.previous else "")
+        detail = f"{done.bundle}" + (f"; before it {done.previous}" if done.previous else "")
+        problem = self._delta.problem if self._delta is not None else ""
+        return "installed", detail + (f"; files went whole: {problem}" if problem else "")
 
     def _arguments(self, target: SshTarget | StoreTarget) -> Sequence[str]:
         asked = self._conditions

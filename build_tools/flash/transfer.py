@@ -6,11 +6,23 @@ from collections.abc import Callable, Iterator, Sequence
 
 from build_tools.errors import FlashError
 from build_tools.flash.connection import Connection
+from build_tools.flash.delta import Delta
 from build_tools.flash.source import Source
 from edge_runtime.manifest import FileEntry
 from edge_runtime.schema import shown
 from edge_runtime.store.install import Step
-from edge_runtime.store.messages import PROTOCOL, Activate, At, Blob, Done, Offer, Wants
+from edge_runtime.store.messages import (
+    PROTOCOL,
+    Activate,
+    At,
+    Bases,
+    Blob,
+    Done,
+    Offer,
+    Still,
+    Tried,
+    Wants,
+)
 
 _CHUNK = 1 << 17
 _STEPS = tuple(step.value for step in Step)
@@ -19,8 +31,13 @@ Progress = Callable[[str, int, int], object]
 """Told of the step, and of bytes sent and bytes to send where it has such."""
 
 
-def transfer(connection: Connection, source: Source, *, progress: Progress) -> Done:
+def transfer(
+    connection: Connection, source: Source, *, progress: Progress, delta: Delta | None = None
+) -> Done:
     """Brings a bundle over a connection; returns what the device did.
+
+    Args:
+        delta: for a device that was asked to lay out older editions (``receive --delta``).
 
     Raises:
         FlashError: the device refuses it, or answers what no device answers.
@@ -36,6 +53,8 @@ def transfer(connection: Connection, source: Source, *, progress: Progress) -> D
     connection.write(source.manifest_bytes + (source.signature or b""))
     progress("compare", 0, 0)
     wanted = _checked(connection.receive(Wants), source)
+    if delta is not None:
+        wanted = _after_delta(connection, source, wanted, delta, progress)
     to_send = sum(entry.size - have for entry, have in wanted)
     sent = 0
     progress("send", 0, to_send)
@@ -46,6 +65,31 @@ def transfer(connection: Connection, source: Source, *, progress: Progress) -> D
             sent += len(piece)
             progress("send", sent, to_send)
     return _follow(connection, progress)
+
+
+def _after_delta(
+    connection: Connection,
+    source: Source,
+    wanted: Sequence[tuple[FileEntry, int]],
+    delta: Delta,
+    progress: Progress,
+) -> Sequence[tuple[FileEntry, int]]:
+    """What the device wants yet when rsync has made what it could; all where there is nothing to try."""
+    bases = connection.receive(Bases)
+    if not bases.files:
+        return wanted
+    entries = {entry.sha256: entry for entry, have in wanted if not have}
+    if len(set(bases.files)) < len(bases.files) or not set(bases.files) <= entries.keys():
+        raise FlashError("the device has older editions of files that it does not want, or one twice")
+    if bases.folder.startswith("/") and bases.folder.isprintable():
+        progress("delta", 0, 0)
+        chosen = [entries[sha256] for sha256 in bases.files]
+        delta.bring(source, chosen, bases.folder, still=lambda: connection.send(Still()))
+    connection.send(Tried())
+    left = _checked(connection.receive(Wants), source)
+    if not {entry.sha256 for entry, _ in left} <= {entry.sha256 for entry, _ in wanted}:
+        raise FlashError("the device wants a file that it had before")
+    return left
 
 
 def _checked(wants: Wants, source: Source) -> Sequence[tuple[FileEntry, int]]:

@@ -2,6 +2,7 @@
 
     ROOT/incoming/SHA256         whole; hashed once more before it is used
     ROOT/incoming/SHA256.part    its beginning: where the line broke, the next attempt goes on
+    ROOT/incoming/delta/         what rsync works in, while it does; see `bases`
 
 They are those of one bundle at most, so never more than its size: what another one has left is removed
 when this one begins, and all of it once it is installed. Only for whoever holds `lock.receiver`, but for
@@ -10,6 +11,8 @@ what merely looks.
 
 from __future__ import annotations
 
+import errno
+import time
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -20,6 +23,7 @@ from edge_runtime.manifest import SHA256_PATTERN, FileEntry
 from edge_runtime.store import layout, lock
 
 _PART = ".part"
+_PATIENCE, _PAUSE_SECONDS = 20, 0.1
 
 
 def whole() -> dict[tuple[str, int], Path]:
@@ -43,6 +47,7 @@ def begun(entry: FileEntry) -> int:
 
 def keep_only(entries: Iterable[FileEntry]) -> None:
     """Removes all that is not of these files. Raises `OSError`."""
+    clear_delta()
     wanted = {name for entry in entries for name in (entry.sha256, entry.sha256 + _PART)}
     for path in list(layout.incoming().iterdir()):
         if path.name not in wanted:
@@ -76,6 +81,25 @@ def add(entry: FileEntry, pieces: Iterable[bytes]) -> None:
 def clear() -> None:
     """Removes everything. Raises `OSError`."""
     keep_only(())
+
+
+def delta() -> Path:
+    """Where `bases` lays out files for rsync."""
+    return layout.incoming() / "delta"
+
+
+def clear_delta() -> None:
+    """Removes it, with whatever rsync has left there. Raises `OSError`."""
+    for _ in range(_PATIENCE):
+        try:
+            disk.remove_tree(delta())
+        except OSError as error:
+            if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+                raise
+            time.sleep(_PAUSE_SECONDS)  # its line is broken, and it puts its last file there
+        else:
+            return
+    disk.remove_tree(delta())
 
 
 def clear_unless_receiving() -> None:

@@ -3,10 +3,16 @@ r"""What ``edge-build flash`` and a device say to each other: one JSON object a 
     desktop                                 device
     Offer, the manifest, the signature
                                             Wants: files that it lacks, and what it has of each
+                                            Bases: where rsync finds older editions of some; with --delta
+    Still, as long as rsync runs; Tried
+                                            Wants: what is lacking yet
     Blob and the rest of the file, for each of them, in that order
                                             At: the step that the install has come to
     Activate, when it is at "activate"
                                             Done
+
+Bases, Still, Tried and the second Wants are for ``edge-runtime receive --delta`` alone; where Bases is empty, it
+is the last of them. So a device and a desktop of which one does not know them understand each other.
 
 Instead of anything the device may say Failed, and end. Where the desktop goes away, nothing is activated,
 and what came stays for the next attempt. Both sides read strictly: an unknown message or field, a line
@@ -28,6 +34,13 @@ PROTOCOL = 1
 
 MAX_LINE = 1 << 21
 """Bytes of a line: enough for the wants of the largest manifest."""
+
+
+STILL_SECONDS = 15.0
+"""Between two Stills: a device waits a minute for the next word."""
+
+MAX_STILLS = 1440
+"""As many, six hours of them, are as long as rsync may take."""
 
 
 class MessageError(ValueError):
@@ -61,6 +74,28 @@ class Wants:
 
     runtime: str
     files: tuple[Wanted, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Bases:
+    """The wanted files of which older editions lie in `folder`, each under the sha256 that is wanted."""
+
+    folder: str
+    files: tuple[str, ...]
+
+    def __post_init__(self) -> None:
+        for sha256 in self.files:
+            require_match(SHA256_PATTERN, sha256, "files", "64 lower-case hexadecimal digits")
+
+
+@dataclass(frozen=True, slots=True)
+class Still:
+    """rsync is not done yet."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tried:
+    """rsync has ended, or never began: what it has made of the older editions may be looked at."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +138,7 @@ class Failed:
     error: str
 
 
-Message = Offer | Wants | Blob | At | Activate | Done | Failed
+Message = Offer | Wants | Bases | Still | Tried | Blob | At | Activate | Done | Failed
 M = TypeVar("M", bound=Message)
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import select
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from typing import Literal, NoReturn
 
@@ -16,15 +16,17 @@ from edge_runtime import manifest as manifests
 from edge_runtime import signature as signatures
 from edge_runtime.errors import Error, StoreError
 from edge_runtime.manifest import FileEntry
-from edge_runtime.store import arrivals, layout, lock
+from edge_runtime.store import arrivals, bases, layout, lock
 from edge_runtime.store.admission import admit
 from edge_runtime.store.held import Held
 from edge_runtime.store.install import Outcome, SelfTest, Step, install
 from edge_runtime.store.messages import (
     MAX_LINE,
+    MAX_STILLS,
     PROTOCOL,
     Activate,
     At,
+    Bases,
     Blob,
     Done,
     Failed,
@@ -32,6 +34,8 @@ from edge_runtime.store.messages import (
     Message,
     MessageError,
     Offer,
+    Still,
+    Tried,
     Wanted,
     Wants,
     decode,
@@ -62,15 +66,15 @@ class Line:
         except OSError as error:
             raise StoreError(f"the sender has gone ({error.strerror})") from None
 
-    def receive(self, kind: type[M]) -> M:
-        """The next message, which must be of that kind. Raises `StoreError` where it is not."""
+    def receive(self, *kinds: type[M]) -> M:
+        """The next message, which must be of one of these kinds. Raises `StoreError` where it is not."""
         line = bytearray()
         while not line.endswith(b"\n"):
             line += self._some(MAX_LINE - len(line), until=b"\n")
             if len(line) >= MAX_LINE:
                 self._refuse(f"expected a line; found more than {MAX_LINE} bytes")
         try:
-            return decode(bytes(line), kind)
+            return decode(bytes(line), *kinds)
         except MessageError as error:
             self._refuse(str(error))
 
@@ -105,15 +109,23 @@ class Line:
 
 
 def receive(
-    line: Line, *, self_test: SelfTest | None, allow_downgrade: bool = False, tries: int = 0
+    line: Line,
+    *,
+    self_test: SelfTest | None,
+    allow_downgrade: bool = False,
+    tries: int = 0,
+    delta: bool = False,
 ) -> Outcome:
-    """Takes one bundle from a line and installs it; see `install` for the arguments.
+    """Takes one bundle from a line and installs it; see `install` for the other arguments.
+
+    Args:
+        delta: let the sender try rsync with older editions first, where there are any.
 
     Raises:
         Error: as `install` does, or the line failed; the sender has been told, if it is still there.
     """
     try:
-        outcome = _receive(line, self_test, allow_downgrade, tries)
+        outcome = _receive(line, self_test, allow_downgrade, tries, delta)
     except Error as error:
         _tell(line, str(error))
         raise
@@ -127,15 +139,19 @@ def receive(
     return outcome
 
 
-def _receive(line: Line, self_test: SelfTest | None, allow_downgrade: bool, tries: int) -> Outcome:
+def _receive(
+    line: Line, self_test: SelfTest | None, allow_downgrade: bool, tries: int, delta: bool
+) -> Outcome:
     offered = _offered(line)
     # A line that broke without a word lets go of the lock only when its silence has lasted too long.
     with lock.receiver(wait_seconds=SILENCE_SECONDS + lock.WAIT_SECONDS):
         arrivals.keep_only(offered.manifest.files)
         held = Held.look()
         admit(offered, held=held, allow_downgrade=allow_downgrade)
-        lacking = _lacking(offered, held)
-        line.send(Wants(__version__, tuple(Wanted(each.sha256, arrivals.begun(each)) for each in lacking)))
+        lacking: Sequence[FileEntry] = _lacking(offered, held)
+        line.send(_wants(lacking))
+        if delta:
+            lacking = _after_delta(line, offered.manifest.name, lacking)
         for entry in lacking:
             _take(line, entry)
         outcome = install(
@@ -186,6 +202,31 @@ def _lacking(offered: Listed, held: Held) -> list[FileEntry]:
     for entry in found:
         arrivals.forget(entry)
     return found
+
+
+def _wants(lacking: Sequence[FileEntry]) -> Wants:
+    return Wants(__version__, tuple(Wanted(each.sha256, arrivals.begun(each)) for each in lacking))
+
+
+def _after_delta(line: Line, name: str, lacking: Sequence[FileEntry]) -> Sequence[FileEntry]:
+    """What is lacking yet when the sender has tried rsync; all of it where there is nothing to try."""
+    try:
+        ready = bases.lay_out(name, lacking)
+        line.send(Bases(str(arrivals.delta().absolute()), tuple(entry.sha256 for entry in ready)))
+        if not ready:
+            return lacking
+        for _ in range(MAX_STILLS):
+            if isinstance(line.receive(Still, Tried), Tried):
+                break
+        else:
+            raise StoreError("rsync did not end in time; flash again with --no-delta")
+        made = {entry.sha256 for entry in ready if bases.take(entry)}
+    finally:
+        with suppress(OSError):  # what cannot be removed now is when the next flash begins
+            arrivals.clear_delta()
+    left = [entry for entry in lacking if entry.sha256 not in made]
+    line.send(_wants(left))
+    return left
 
 
 def _take(line: Line, entry: FileEntry) -> None:

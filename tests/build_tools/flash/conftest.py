@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
+from build_tools.flash import source, targets
+from build_tools.flash.run import Conditions, Result, flash
 from edge_runtime.bundle import Bundle
 from tests import versions
 
@@ -17,6 +19,7 @@ ROOT = Path(__file__).parents[3]
 GOLDEN = ROOT / "tests/golden/0.2.0"
 
 Version = Callable[..., Path]
+Told = list[tuple[str, str, int, int]]
 
 
 @dataclass(frozen=True)
@@ -52,6 +55,31 @@ class Device:
     def calls(self) -> list[str]:
         """What ssh was called with, but for the command."""
         return (self.home / "arguments").read_text().splitlines()
+
+
+Devices = Callable[[str], Device]
+
+
+def bring(
+    bundle: Path,
+    *to: str,
+    told: Told | None = None,
+    self_test: bool = False,
+    retries: int = 0,
+    **conditions: object,
+) -> Sequence[Result]:
+    """Flashes without the self-test, which takes a second and has tests of its own."""
+
+    def progress(label: str) -> Callable[[str, int, int], None]:
+        def one(step: str, done: int, total: int) -> None:
+            if told is not None:
+                told.append((label, step, done, total))
+
+        return one
+
+    asked = Conditions(self_test=self_test, retries=retries, **conditions)  # type: ignore[arg-type]
+    with source.opened(bundle) as opened:
+        return flash(opened, [targets.parse(text) for text in to], asked, progress=progress, pause_seconds=0)
 
 
 @pytest.fixture(scope="session")

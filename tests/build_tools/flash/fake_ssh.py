@@ -20,7 +20,8 @@ broken = threading.Event()
 
 
 def main() -> int:
-    *options, command = sys.argv[1:]
+    behind = sys.argv.index("--") + 2
+    options, command = sys.argv[1:behind], " ".join(sys.argv[behind:])  # as ssh joins them
     host = options[-1].rpartition("@")[2]
     home = Path(os.environ["FAKE_SSH_HOSTS"], host)
     if not home.is_dir():

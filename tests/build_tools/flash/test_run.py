@@ -7,45 +7,17 @@ import shutil
 import signal
 import threading
 import time
-from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
 
-from build_tools.flash import source, targets
-from build_tools.flash.run import Conditions, Result, flash
 from build_tools.pack import pack
 from edge_runtime import manifest as manifests
 from edge_runtime.bundle import sha256
 from edge_runtime.errors import Error, IntegrityError
 from tests.versions import list_anew
 
-from .conftest import Device, Version
-
-Devices = Callable[[str], Device]
-Told = list[tuple[str, str, int, int]]
-
-
-def bring(
-    bundle: Path,
-    *to: str,
-    told: Told | None = None,
-    self_test: bool = False,
-    retries: int = 0,
-    **conditions: object,
-) -> Sequence[Result]:
-    """Flashes without the self-test, which takes a second and has tests of its own."""
-
-    def progress(label: str) -> Callable[[str, int, int], None]:
-        def one(step: str, done: int, total: int) -> None:
-            if told is not None:
-                told.append((label, step, done, total))
-
-        return one
-
-    asked = Conditions(self_test=self_test, retries=retries, **conditions)  # type: ignore[arg-type]
-    with source.opened(bundle) as opened:
-        return flash(opened, [targets.parse(text) for text in to], asked, progress=progress, pause_seconds=0)
+from .conftest import Devices, Told, Version, bring
 
 
 def test_from_nothing_to_an_update(devices: Devices, version: Version) -> None:
@@ -238,7 +210,7 @@ def test_hostile_answers(devices: Devices, version: Version, answer: bytes, prob
     device = devices("evil")
     sha256 = manifests.read(version("1.0.0") / "manifest.yaml").files[0].sha256
     (device.home / "answer").write_bytes(answer.replace(b"SHA", sha256.encode()))
-    (result,) = bring(version("1.0.0"), device.url)
+    (result,) = bring(version("1.0.0"), device.url, delta=False)
     assert result.state == "failed"
     assert problem in result.detail
     assert result.detail.isprintable()
