@@ -1,7 +1,7 @@
 """The dense indexes of this project beside those of faiss: speed at equal recall, and bytes a passage.
 
     pip install faiss-cpu
-    python benchmarks/faiss_indexes.py DIR... [--count 100000]
+    python benchmarks/faiss_indexes.py DIR... [--count 1000000]
 
 Passages and questions are those of scale.py, encoded by the teacher. Half of the questions tune how far a
 search looks: as little as reaches --recall; the other half is asked, one at a time and on one thread, by all
@@ -110,7 +110,9 @@ def parser() -> argparse.ArgumentParser:
     made = command.plain_parser(PROG, __doc__, section="faiss")
     made.add_argument("folders", type=Path, nargs="+", metavar="DIR", help="a folder in BEIR layout")
     made.add_argument("--teacher", default=TeacherSpec().model, help="default: the packaged one")
-    made.add_argument("--count", type=int, default=100_000, metavar="N", help="sentences at most")
+    made.add_argument("--count", type=int, metavar="N", help="passages, resampled ones too (default: --real)")
+    made.add_argument("--real", type=int, default=100_000, metavar="N", help="sentences at most")
+    made.add_argument("--only", default="", metavar="TEXT", help="indexes with this in their names")
     made.add_argument(
         "--cells", type=int, default=1024, metavar="N", help="of faiss' indexes (default: 1024)"
     )
@@ -130,35 +132,46 @@ def _run(options: argparse.Namespace) -> None:
         raise Error("faiss: not installed; pip install faiss-cpu") from None
     faiss.omp_set_num_threads(1)
     progress, tower = Progress(), Tower.load(TeacherSpec(model=options.teacher))
-    texts = scale_corpus.sentences(options.folders, options.count)
-    vectors = scale_corpus.encode(texts, tower, options.out, progress).vectors
-    asked = tower.encode_queries(scale.questions(options.folders))
-    tuned_by, asked = Recall.of(vectors, asked[::2][: tuning.QUERIES]), Recall.of(vectors, asked[1::2])
-    found = kinds(options.cells, tower.ndim)
+    texts = scale_corpus.sentences(options.folders, options.real)
+    real = scale_corpus.encode(texts, tower, options.out, progress)
+    questions = tower.encode_queries(scale.questions(options.folders))
+    found = [kind for kind in kinds(options.cells, tower.ndim) if options.only in kind.factory]
+    ours = [name for name in get_args(Strategy) if options.only in name]
     wanted = {"cells": options.cells, "recall": options.recall}
     with ExitStack() as opened, tempfile.TemporaryDirectory(dir=options.out) as folder:
+        vectors = scale_corpus.vectors(real, options.count or len(texts), Path(folder, "vectors.npy"))
+        tuned_by = Recall.of(vectors, questions[::2][: tuning.QUERIES])
+        asked = Recall.of(vectors, questions[1::2])
         made = []
         for each in chain(
-            _ours(vectors, tuned_by, asked, Path(folder), options.recall, opened),
+            _ours(ours, vectors, tuned_by, asked, Path(folder), options.recall, opened),
             (theirs(faiss, kind, vectors, tuned_by, asked, **wanted) for kind in found),
         ):
             progress.say(f"{each.name}: {each.effort or 'all'}, recall {each.recall:.3f}")
             made.append(each)
         times = _times(made, asked.queries)
     rows = [_cells(each, spent) for each, spent in zip(made, times, strict=True)]
-    about = f"{len(texts):,} sentences, {len(asked.queries)} questions, each asked {_ROUNDS} times; faiss "
-    about += f"{version('faiss-cpu')}. Importing costs a process {_imported('faiss'):.0f} MB of its own for "
-    about += f"faiss and {_imported('usearch.index'):.0f} MB for usearch."
+    about = f"{len(vectors):,} passages, {len(texts):,} of them real; {len(asked.queries)} questions, each "
+    about += f"asked {_ROUNDS} times; faiss {version('faiss-cpu')}. Importing costs a process "
+    about += (
+        f"{_imported('faiss'):.0f} MB of its own for faiss, {_imported('usearch.index'):.0f} MB for usearch."
+    )
     body = "\n\n".join([command.machine(), about, markdown(HEADER, rows)])
     replace_section(options.results, options.section, body)
     print(body)
 
 
 def _ours(
-    vectors: Floats, tuned_by: Recall, asked: Recall, folder: Path, recall: float, opened: ExitStack
+    names: Sequence[Strategy],
+    vectors: Floats,
+    tuned_by: Recall,
+    asked: Recall,
+    folder: Path,
+    recall: float,
+    opened: ExitStack,
 ) -> Iterator[Made]:
     """Those of this project, as a build makes them."""
-    for strategy in get_args(Strategy):
+    for strategy in names:
         place, recipe, began = folder / strategy, IndexSpec(strategy=strategy), time.perf_counter()
         place.mkdir()
         spec = index.write(vectors, place, spec=recipe, advance=lambda _: None)
