@@ -4,14 +4,17 @@
 
 The updates are made of the bundle itself. *Encoder*: the bytes of its largest encoder are others. *Document*:
 a sentence is put behind one passage; its row in the documents, its vector (by the bundle's own encoder) and
-the word index are made anew. Files are sent whole, so what else is in an update does not change its size.
-A store in a folder takes the device's place: what is counted is what goes into ``edge-runtime receive``, all
-of the conversation. ssh adds its own few per cent, or takes some off where it compresses.
+the word index are made anew. Each is sent to two stores: in whole files, and with rsync inside of them.
+Folders take the devices' place, the second one's behind a program that does ssh's work on this computer: what
+is counted is what goes into ``edge-runtime receive``, all of the conversation, and what rsync says that it
+sent. ssh adds its own few per cent.
 """
 
 from __future__ import annotations
 
 import argparse
+import os
+import shlex
 import shutil
 import sqlite3
 import sys
@@ -26,7 +29,7 @@ from tables import markdown
 
 import edge_runtime
 from build_tools import lexical, recipe
-from build_tools.flash import source, targets
+from build_tools.flash import delta, source, targets
 from build_tools.flash.run import Conditions, Result, flash
 from edge_runtime import manifest as manifests
 from edge_runtime.bundle import sha256
@@ -34,8 +37,17 @@ from edge_runtime.errors import Error
 from edge_runtime.manifest import FileEntry, Manifest
 
 SECTION = "flashing"
-HEADER = ("flash", "files sent", "MB sent", "MB in the bundle", "s")
+HEADER = ("flash", "files sent", "MB sent", "MB with rsync", "MB in the bundle", "s", "s with rsync")
 SENTENCE = " Zirconium fittings are now inspected quarterly."
+SSH = """#!/bin/sh
+# The command behind the host's name, here.
+while [ "$1" != -- ]; do shift; done
+shift 2
+PATH={programs}:$PATH exec sh -c "$*"
+"""
+RUNTIME = """#!/bin/sh
+PYTHONPATH={root} exec {python} -m edge_runtime.cli "$@"
+"""
 _VECTORS_BEGIN = 8  # in dense.usearch: two uint32, then the rows
 
 
@@ -48,6 +60,8 @@ def main() -> int:
     try:
         if options.write:
             check_section(options.write, SECTION)
+        if not delta.available():
+            raise Error("rsync is not installed here; a column of the table is about it")
         table = markdown(HEADER, rows(options.bundle))
         print(table)
         if options.write:
@@ -69,26 +83,43 @@ def rows(bundle: Path) -> list[list[str]]:
             "one document": other_document(bundle, folder / "document"),
         }
         found, there = [], frozenset[str]()
+        _programs(folder / "programs")
         for name, version in versions.items():
-            result = put(version, folder / "store")
+            whole = put(version, f"store:{folder / 'store'}")
+            parts = put(version, f"ssh://here{folder / 'another store'}")
             manifest = manifests.read(version / manifests.FILENAME)
             contents = {entry.sha256: entry.size for entry in manifest.files}
             size = sum(entry.size for entry in manifest.files)
-            cells = [name, str(len(contents.keys() - there)), f"{result.sent / 1e6:.3f}", f"{size / 1e6:.3f}"]
-            found.append([*cells, f"{result.seconds:.1f}"])
+            sizes = [f"{count / 1e6:.3f}" for count in (whole.sent, parts.sent, size)]
+            times = [f"{result.seconds:.1f}" for result in (whole, parts)]
+            found.append([name, str(len(contents.keys() - there)), *sizes, *times])
             there |= contents.keys()
     return found
 
 
-def put(bundle: Path, store: Path) -> Result:
+def put(bundle: Path, target: str) -> Result:
     """Flashes without the self-test: what it takes is no matter of the line."""
     with source.opened(bundle) as opened:
         asked = Conditions(self_test=False)
-        target = targets.parse(f"store:{store}")
-        (result,) = flash(opened, [target], asked, progress=lambda label: lambda step, done, total: None)
-    if result.failed:
+        to = [targets.parse(target)]
+        (result,) = flash(opened, to, asked, progress=lambda label: lambda step, done, total: None)
+    if result.failed or "whole" in result.detail:
         raise Error(result.detail)
     return result
+
+
+def _programs(folder: Path) -> None:
+    """Puts what takes the place of ssh, and a device's edge-runtime, on this process's PATH."""
+    folder.mkdir()
+    root, python = (shlex.quote(str(path)) for path in (Path(__file__).resolve().parents[1], sys.executable))
+    scripts = {
+        "ssh": SSH.format(programs=shlex.quote(str(folder))),
+        "edge-runtime": RUNTIME.format(root=root, python=python),
+    }
+    for name, script in scripts.items():
+        (folder / name).write_text(script)
+        (folder / name).chmod(0o755)
+    os.environ["PATH"] = f"{folder}:{os.environ['PATH']}"
 
 
 def other_encoder(bundle: Path, folder: Path) -> Path:

@@ -11,8 +11,8 @@ r"""What ``edge-build flash`` and a device say to each other: one JSON object a 
     Activate, when it is at "activate"
                                             Done
 
-Bases, Still, Tried and the second Wants are for ``edge-runtime receive --delta`` alone; where Bases is empty, it
-is the last of them. So a device and a desktop of which one does not know them understand each other.
+Bases, Still, Tried and the second Wants are for ``edge-runtime receive --delta`` alone; where Bases is empty,
+it is the last of them. So a device and a desktop of which one does not know them understand each other.
 
 Instead of anything the device may say Failed, and end. Where the desktop goes away, nothing is activated,
 and what came stays for the next attempt. Both sides read strictly: an unknown message or field, a line

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import errno
 import os
+import stat
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -85,7 +86,7 @@ class Cache:
             self.folders[result] = os.fspath(args[0])
         elif name == "open":
             self.folders.pop(result, None)
-        elif name == "write":
+        elif name == "write" and stat.S_ISREG(os.fstat(args[0]).st_mode):  # and not a line
             self.unflushed.setdefault(os.fstat(args[0]).st_ino, os.dup(args[0]))
         elif name == "fsync" and args[0] in self.folders:
             flushed = self.folders[args[0]]

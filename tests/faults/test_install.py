@@ -34,9 +34,9 @@ def device(releases: list[Path], monkeypatch: pytest.MonkeyPatch) -> Iterator[Pa
         yield Path(folder)
 
 
-def drive(fault: str, home: Path, source: Path) -> dict[str, Any]:
+def drive(fault: str, home: Path, source: Path, how: str = "install") -> dict[str, Any]:
     """What the driver found."""
-    command = [sys.executable, "-W", "error", str(DRIVER), fault, str(home), str(source)]
+    command = [sys.executable, "-W", "error", str(DRIVER), fault, str(home), str(source), how]
     environment = {"PYTHONPATH": str(ROOT), "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
     done = subprocess.run(command, capture_output=True, text=True, timeout=300, env=environment, check=False)
     assert done.returncode == 0, done.stderr
@@ -63,6 +63,15 @@ def test_a_first_install(device: Path, releases: list[Path], fault: str) -> None
     assert found["calls"] > 80
 
 
+@pytest.mark.parametrize("fault", ["kill", "cut", "cut-contents", "EIO", "ENOSPC", "ENOSPC+"])
+def test_a_flash(device: Path, releases: list[Path], fault: str) -> None:
+    """Over a line, with rsync, which starts from the very file that answers: the same promises."""
+    found = drive(fault, device / "updated", releases[1], "receive")
+    assert found["problems"] == []
+    assert set(found["found"]) == {"1.0.0", "2.0.0"}
+    assert found["calls"] > 120
+
+
 def test_a_power_cut_would_be_noticed(device: Path, releases: list[Path], tmp_path: Path) -> None:
     """The same, on a store that forgets to flush: so the tests above would fail if this one did."""
     shutil.copytree(ROOT / "edge_runtime", tmp_path / "edge_runtime")
@@ -70,10 +79,11 @@ def test_a_power_cut_would_be_noticed(device: Path, releases: list[Path], tmp_pa
     source = disk.read_text()
     disk.write_text(source.replace("os.fsync(descriptor)", "pass"))
     assert "os.fsync" not in disk.read_text()
-    driver = (tmp_path / "driver.py", tmp_path / "layer.py")
+    driver = [tmp_path / name for name in ("driver.py", "layer.py", "sender.py")]
     for copy in driver:
         shutil.copy(DRIVER.with_name(copy.name), copy)
     command = [sys.executable, str(driver[0]), "cut-contents", str(device / "updated"), str(releases[1])]
+    command.append("install")
     done = subprocess.run(
         command, capture_output=True, text=True, timeout=300, env={"PYTHONPATH": str(tmp_path)}, check=False
     )

@@ -9,6 +9,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -18,6 +19,7 @@ from build_tools.flash import delta, source, targets
 from build_tools.flash.run import Result
 from edge_runtime import manifest as manifests
 from edge_runtime.bundle import Bundle
+from edge_runtime.store.messages import PROTOCOL, Offer, Still, encode
 from tests import versions
 
 from .conftest import GOLDEN, Device, Devices, bring, program
@@ -28,7 +30,7 @@ needs_rsync = pytest.mark.skipif(not delta.available(), reason="rsync is not ins
 
 @pytest.fixture(scope="session")
 def editions(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """Two versions of a bundle whose card is large, does not shrink when compressed, and differs by a few bytes."""
+    """Two versions of a bundle with a large card, which no compression shrinks and which differs little."""
     folder = tmp_path_factory.mktemp("editions")
     noise = "".join(map(chr, random.Random(7).choices(range(0x4E00, 0x9E00), k=SIZE // 3)))
     made = {
@@ -156,13 +158,13 @@ def test_an_old_runtime(devices: Devices, editions: dict[str, Path]) -> None:
 @pytest.mark.parametrize(
     ("script", "problem"),
     [
-        ("echo 'sh: rsync: not found' >&2; exit 127", "error in rsync protocol data stream"),
+        ("echo 'sh: rsync: not found' >&2; exit 127", "rsync ended with status"),
         ("echo 'This account is for flashing only'; exit 1", "rsync ended with status"),
         ("kill -9 $$", "rsync ended with status"),
         ('head -c 300 | {real} "$@"; exit 1', "rsync ended with status"),
         ("for f in {folder}/*; do head -c {size} /dev/urandom > $f.new; mv $f.new $f; done", "rsync ended"),
         (
-            "for f in {folder}/*; do rm $f; ln -s /etc/passwd $f; mkdir {folder}/x; echo > {folder}/x/y; done",
+            "cd {folder}; for f in *; do rm $f; ln -s /etc/passwd $f; mkdir x; echo > x/y; done",
             "",
         ),
         ("rm -r {folder}; echo > {folder}", "rsync ended with status"),
@@ -223,17 +225,29 @@ def test_rsync_is_killed_here(
 
 
 @needs_rsync
-def test_a_line_that_breaks_meanwhile(devices: Devices, editions: dict[str, Path]) -> None:
-    """The next attempt sends whole files, which go on where they were; a flash after it may use rsync again."""
+@pytest.mark.parametrize("retries", [0, 1])
+def test_a_line_that_breaks_meanwhile(
+    devices: Devices, editions: dict[str, Path], monkeypatch: pytest.MonkeyPatch, retries: int
+) -> None:
+    """While rsync runs: the same flash goes on with whole files; a flash after it may use rsync again."""
     device = devices("pi")
-    bring(editions["1.0.0"], device.url)
-    size = (editions["1.1.0"] / manifests.FILENAME).stat().st_size
-    device.cut_after(size + 60)  # the offer, and not all of the next word
-    broken = bring(editions["1.1.0"], device.url)[0]
-    assert (broken.state, device.in_use()) == ("failed", "1.0.0")
-    device.cut_after(size + 60)
-    result = bring(editions["1.1.0"], device.url, retries=1)[0]
-    assert went_whole(device, result)
+    assert bring(editions["1.0.0"], device.url)[0].state == "installed"
+    monkeypatch.setattr("build_tools.flash.run.Delta", partial(delta.Delta, still_seconds=0.05))
+    fake_rsync(device, 'echo > $HOME/begun; sleep 20; exec {real} "$@"')
+    manifest = (editions["1.1.0"] / manifests.FILENAME).stat().st_size
+    said = [encode(message) for message in (Offer(PROTOCOL, manifest, None), Still(), Still())]
+    device.cut_after(manifest + sum(map(len, said)) + 3)  # in the third Still
+    result = bring(editions["1.1.0"], device.url, retries=retries)[0]
+    assert (device.home / "begun").exists()
+    if retries:
+        assert went_whole(device, result)
+        return
+    assert (result.state, device.in_use()) == ("failed", "1.0.0")
+    assert "the line broke" in result.detail
+    (device.home / "bin/rsync").unlink()
+    result = bring(editions["1.1.0"], device.url)[0]
+    assert (result.state, device.in_use(), device.incoming) == ("installed", "1.1.0", [])
+    assert result.sent < 20_000
 
 
 @needs_rsync
@@ -264,12 +278,15 @@ def test_interrupted(devices: Devices, editions: dict[str, Path]) -> None:
     target = targets.parse(device.url)
     assert isinstance(target, targets.SshTarget)
     running = delta.Delta(target)
-    raised: list[BaseException] = []
+    raised = []
     with source.opened(editions["1.1.0"]) as opened:
         entry = opened.manifest.entry(opened.manifest.quality)
 
         def work() -> None:
-            running.bring(opened, [entry], str(device.home), still=lambda: None)
+            try:
+                running.bring(opened, [entry], str(device.home), still=lambda: None)
+            except Exception as error:
+                raised.append(error)
 
         thread = threading.Thread(target=work)
         thread.start()

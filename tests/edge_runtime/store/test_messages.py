@@ -11,24 +11,30 @@ from hypothesis import strategies as st
 from edge_runtime.store.messages import (
     Activate,
     At,
+    Bases,
     Blob,
     Done,
     Failed,
     Message,
     MessageError,
     Offer,
+    Still,
+    Tried,
     Wanted,
     Wants,
     decode,
     encode,
 )
 
-KINDS = (Offer, Wants, Blob, At, Activate, Done, Failed)
+KINDS = (Offer, Wants, Bases, Still, Tried, Blob, At, Activate, Done, Failed)
 SHA256 = st.text("0123456789abcdef", min_size=64, max_size=64)
 SIZES = st.integers(0, 1 << 60)
 MESSAGES = st.one_of(
     st.builds(Offer, SIZES, SIZES, st.none() | SIZES),
     st.builds(Wants, st.text(), st.lists(st.builds(Wanted, SHA256, SIZES), max_size=4).map(tuple)),
+    st.builds(Bases, st.text(), st.lists(SHA256, max_size=4).map(tuple)),
+    st.builds(Still),
+    st.builds(Tried),
     st.builds(Blob, SHA256, SIZES),
     st.builds(At, st.text()),
     st.builds(Activate),

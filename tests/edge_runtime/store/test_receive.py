@@ -16,14 +16,16 @@ from edge_runtime import manifest as manifests
 from edge_runtime.errors import BundleError, Error, StoreError
 from edge_runtime.store import arrivals, layout, lock, receive, sources
 from edge_runtime.store.install import install
-from edge_runtime.store.messages import Activate, Blob, Offer, encode
+from edge_runtime.store.messages import Activate, Blob, Offer, Still, Tried, encode
 from edge_runtime.store.prune import prune
 
 Release = Callable[..., Path]
 Answers = list[dict[str, Any]]
 
 
-def talk(*said: bytes, silence_seconds: float = 5.0, stay: bool = False) -> tuple[Error | None, Answers]:
+def talk(
+    *said: bytes, silence_seconds: float = 5.0, stay: bool = False, delta: bool = False
+) -> tuple[Error | None, Answers]:
     """All that a sender says, at once; the error, and what the device answers."""
     reading, theirs = os.pipe()
     ours, writing = os.pipe()
@@ -47,7 +49,8 @@ def talk(*said: bytes, silence_seconds: float = 5.0, stay: bool = False) -> tupl
         each.start()
     error = None
     try:
-        receive.receive(receive.Line(reading, writing, silence_seconds=silence_seconds), self_test=None)
+        line = receive.Line(reading, writing, silence_seconds=silence_seconds)
+        receive.receive(line, self_test=None, delta=delta)
     except Error as caught:
         error = caught
     finally:
@@ -84,6 +87,70 @@ def test_everything_said_at_once(home: Path, release: Release) -> None:
     assert layout.current("tiny") is not None
     assert list(layout.incoming().iterdir()) == []
     assert install(release("1.0.0"), self_test=None).done == "nothing"
+
+
+LARGE = "a card of more than sixty-four kilobytes " * 3000
+
+
+def update(release: Release) -> tuple[bytes, manifests.Manifest, dict[str, bytes]]:
+    """1.0.0 is installed, with a large card; the offer of 1.1.0, which has another."""
+    install(release("1.0.0", card=LARGE), self_test=None)
+    return offer(release("1.1.0", card=LARGE))
+
+
+def test_delta_without_an_older_edition(home: Path, release: Release) -> None:
+    """Where nothing could be saved, the conversation is as without it, but for a word that says so."""
+    message, manifest, contents = offer(release("1.0.0"))
+    error, answers = talk(message, *blobs(manifest, contents), encode(Activate()), delta=True)
+    assert error is None
+    assert [next(iter(answer)) for answer in answers] == ["wants", "bases", "at", "at", "at", "at", "done"]
+    assert answers[1]["bases"]["files"] == []
+
+
+def test_delta_of_which_nothing_came(home: Path, release: Release) -> None:
+    """The sender has tried: what is lacking is asked for a second time, and goes whole."""
+    message, manifest, contents = update(release)
+    card = manifest.entry(manifest.quality).sha256
+    said = [encode(Still()), encode(Still()), encode(Tried()), encode(Blob(card, 0)) + contents[card]]
+    error, answers = talk(message, *said, encode(Activate()), delta=True)
+    assert error is None
+    assert [next(iter(answer)) for answer in answers[:4]] == ["wants", "bases", "wants", "at"]
+    assert answers[1]["bases"] == {"folder": str(layout.incoming() / "delta"), "files": [card]}
+    assert answers[0] == answers[2]
+    assert list(layout.incoming().iterdir()) == []
+
+
+def test_delta_that_was_not_asked_for(home: Path, release: Release) -> None:
+    """A word of it is a word that no sender of that kind says."""
+    message, _, _ = update(release)
+    for word in (Still(), Tried()):
+        error, answers = talk(message, encode(word))
+        assert "expected blob" in str(error)
+        assert [next(iter(answer)) for answer in answers] == ["wants", "failed"]
+
+
+@pytest.mark.parametrize(
+    ("said", "problem"),
+    [
+        ([Tried(), Tried()], 'expected blob; found \'{"tried":{}}'),
+        ([Tried(), Still()], 'expected blob; found \'{"still":{}}'),
+        ([Blob("0" * 64, 0)], 'expected still or tried; found \'{"blob":'),
+        ([Still()] * 4, "rsync did not end in time; flash again with --no-delta"),
+        ([Still()], "the line ended"),
+    ],
+)
+def test_delta_of_senders_that_are_wrong(
+    home: Path, release: Release, monkeypatch: pytest.MonkeyPatch, said: list[Any], problem: str
+) -> None:
+    """One clear line, nothing left, and the bundle before in use."""
+    monkeypatch.setattr(receive, "MAX_STILLS", 3)
+    message, _, _ = update(release)
+    error, _ = talk(message, *map(encode, said), delta=True)
+    assert problem in str(error)
+    assert list(layout.incoming().iterdir()) == []
+    current = layout.current("tiny")
+    assert current is not None
+    assert manifests.read(current / manifests.FILENAME).version == "1.0.0"
 
 
 def test_nobody_lets_it_in(home: Path, release: Release) -> None:
