@@ -25,7 +25,7 @@ PACKAGES = (
     *("base-files", "base-passwd", "bash", "busybox-static", "ca-certificates", "coreutils", "dash"),
     *("e2fsprogs", "findutils", "grep", "gzip", "iproute2", "kmod", "libgcc-s1", "libstdc++6"),
     *("linux-image-cloud-arm64", "mount", "openssh-server", "openssh-sftp-server", "procps", "python3"),
-    *("python3-venv", "sed", "tar", "util-linux", "zlib1g"),
+    *("python3-venv", "rsync", "sed", "tar", "util-linux", "zlib1g"),
 )
 DRIVERS = ("virtio_pci", "virtio_blk", "virtio_net", "virtio_rng")
 UNUSED = (

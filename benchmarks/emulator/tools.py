@@ -12,6 +12,7 @@ from emulator.errors import EmulatorError, UnavailableError
 RUN: Mapping[str, str] = {
     "qemu-system-aarch64": "qemu-system-arm",
     "ssh": "openssh-client",
+    "rsync": "rsync",
     "mke2fs": "e2fsprogs",
     "setpriv": "util-linux",
 }

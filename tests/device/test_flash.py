@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import random
 import shlex
 import shutil
 from collections.abc import Callable, Iterator
@@ -17,7 +18,7 @@ from build_tools import cli
 from edge_runtime import manifest as manifests
 from tests import versions
 
-pytestmark = pytest.mark.device
+pytestmark = [pytest.mark.device, pytest.mark.xdist_group("flash")]
 
 Flash = Callable[..., dict[str, object]]
 
@@ -62,16 +63,20 @@ def flash(
 def test_flash_search_update_roll_back(
     device: Runtime, flash: Flash, two_engines: Path, tmp_path: Path
 ) -> None:
-    """The board proves every bundle with its own golden queries; an update sends what is new in it."""
-    size = sum(entry.size for entry in manifests.read(two_engines / manifests.FILENAME).files)
-    first = flash(two_engines)
+    """The board proves every bundle with its own golden queries; an update sends what is new in its files."""
+    noise = "".join(map(chr, random.Random(7).choices(range(0x4E00, 0x9E00), k=100_000)))
+    old, new = (
+        versions.another(two_engines, tmp_path / number, number, note=noise) for number in ("1.0.0", "1.1.0")
+    )
+    size = sum(entry.size for entry in manifests.read(old / manifests.FILENAME).files)
+    first = flash(old)
     assert first["state"] == "installed"
     assert size < int(str(first["sent"])) < size + 20_000
     hits = device.report("search", "tiny", "yeast and dough")["hits"]
     assert hits[0]["key"].startswith("bread")
-    second = flash(versions.another(two_engines, tmp_path / "new", "1.1.0"))
+    second = flash(new)
     assert second["state"] == "installed"
-    assert int(str(second["sent"])) < 20_000
+    assert int(str(second["sent"])) < 20_000, "rsync sends what is new in a card of 300,000 bytes"
     assert device.report("search", "tiny", "yeast and dough")["hits"] == hits
     assert device.report("info", "tiny")["version"] == "1.1.0"
     assert device.report("rollback", "tiny")["current"].startswith("1.0.0-")
@@ -85,7 +90,7 @@ def test_a_line_that_breaks(device: Runtime, flash: Flash, two_engines: Path, tm
     watch = "until [ $(cat /var/lib/edge-runtime/incoming/*.part 2>/dev/null | wc -c) -gt 1000000 ]; "
     watch += "do sleep 0.05; done; for p in $(pidof sshd); do [ $p = $(cat /run/sshd.pid) ] || kill $p; done"
     with device.machine.popen("sh", "-c", f"setsid sh -c '{watch}' >/dev/null 2>&1 &"):
-        broken = flash(new, "--retries", "0", status=1)
+        broken = flash(new, "--retries", "0", "--no-delta", status=1)
     assert broken["state"] == "failed"
     assert "the line broke" in str(broken["detail"])
     assert device.report("status")[0]["current"] == before

@@ -23,6 +23,8 @@ pytestmark = pytest.mark.device
 HARDWARE = Hardware("cortex-a72")
 NEW = "/data/new"
 CUTS_EACH = 4
+BOARDS = 2
+"""Where several processes run the tests, as many boards share the cuts."""
 ENDED = "ended"
 STEPS = (*(step.value for step in Step if step is not Step.CHECK), ENDED)
 """The first step writes nothing."""
@@ -102,7 +104,14 @@ def board(runtime: Runtime, two_engines: Path, tmp_path_factory: pytest.TempPath
         runtime.machine.cut_power()
 
 
-@pytest.mark.parametrize("step", STEPS * CUTS_EACH)
+@pytest.mark.parametrize(
+    "step",
+    [
+        pytest.param(step, id=f"{step}-{turn}", marks=pytest.mark.xdist_group(f"power_cuts-{turn % BOARDS}"))
+        for turn in range(CUTS_EACH)
+        for step in STEPS
+    ],
+)
 def test_a_power_cut_in_an_install(
     board: Board, runtime: Runtime, step: str, request: pytest.FixtureRequest
 ) -> None:
@@ -114,6 +123,7 @@ def test_a_power_cut_in_an_install(
     assert board.version in ({after} if step == ENDED else {before, after})
 
 
+@pytest.mark.xdist_group(f"power_cuts-{(CUTS_EACH - 1) % BOARDS}")
 def test_the_next_install_works(board: Board, runtime: Runtime) -> None:
     """With its self-test; what cuts have left is cleaned up."""
     board.close()
