@@ -39,7 +39,7 @@ test: $(VENV)/.dev
 	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --cov --cov-report=term:skip-covered
 
 test-device: $(VENV)/.dev
-	$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup -rs -m "device and not long"
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadscope -rs -m "device and not long"
 
 check: $(VENV)/.dev
 	$(BIN)/ruff format --check .

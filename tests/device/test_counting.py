@@ -11,7 +11,7 @@ from emulator.runtime import Runtime
 
 from edge_runtime.bundle import read_manifest
 
-pytestmark = [pytest.mark.device, pytest.mark.xdist_group("counting")]
+pytestmark = pytest.mark.device
 
 
 def test_counts_do_not_depend_on_what_else_runs(runtime: Runtime, two_engines: Path) -> None:

@@ -8,7 +8,7 @@ import pytest
 from emulator.machine import Hardware
 from emulator.runtime import Runtime
 
-pytestmark = [pytest.mark.device, pytest.mark.xdist_group("disks")]
+pytestmark = pytest.mark.device
 
 NEWER = "/data"
 

@@ -18,7 +18,7 @@ from build_tools import cli
 from edge_runtime import manifest as manifests
 from tests import versions
 
-pytestmark = [pytest.mark.device, pytest.mark.xdist_group("flash")]
+pytestmark = pytest.mark.device
 
 Flash = Callable[..., dict[str, object]]
 

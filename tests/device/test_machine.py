@@ -12,7 +12,7 @@ from emulator.errors import EmulatorError, UnavailableError
 from emulator.image import image
 from emulator.machine import Hardware, Machine
 
-pytestmark = [pytest.mark.device, pytest.mark.xdist_group("machine")]
+pytestmark = pytest.mark.device
 
 CONNECT = "import socket, sys; socket.create_connection((sys.argv[1], int(sys.argv[2])), timeout=2)"
 

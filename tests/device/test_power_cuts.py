@@ -23,11 +23,7 @@ pytestmark = pytest.mark.device
 HARDWARE = Hardware("cortex-a72")
 NEW = "/data/new"
 CUTS_EACH = 4
-BOARDS = 2
-"""Where several processes run the tests, as many boards share the cuts."""
 ENDED = "ended"
-STEPS = (*(step.value for step in Step if step is not Step.CHECK), ENDED)
-"""The first step writes nothing."""
 
 TURN = """
 import sys
@@ -104,30 +100,56 @@ def board(runtime: Runtime, two_engines: Path, tmp_path_factory: pytest.TempPath
         runtime.machine.cut_power()
 
 
-@pytest.mark.parametrize(
-    "step",
-    [
-        pytest.param(step, id=f"{step}-{turn}", marks=pytest.mark.xdist_group(f"power_cuts-{turn % BOARDS}"))
-        for turn in range(CUTS_EACH)
-        for step in STEPS
-    ],
-)
-def test_a_power_cut_in_an_install(
-    board: Board, runtime: Runtime, step: str, request: pytest.FixtureRequest
+def cut(
+    board: Board, runtime: Runtime, step: str, request: pytest.FixtureRequest, *, ended: bool = False
 ) -> None:
-    """At each step, at some moment of it; once an install has ended, its bundle answers for good."""
+    """At some moment of a step: the bundle before or the new one answers; behind the end, the new one."""
     before = board.version
     source, after = (NEW, "1.1.0") if before == "1.0.0" else (runtime.bundle, "1.0.0")
     moment = random.Random(request.node.name).uniform(0, 0.2)
-    board.cut(source, step, 0 if step == ENDED else moment)
-    assert board.version in ({after} if step == ENDED else {before, after})
+    board.cut(source, step, 0 if ended else moment)
+    assert board.version in ({after} if ended else {before, after})
 
 
-@pytest.mark.xdist_group(f"power_cuts-{(CUTS_EACH - 1) % BOARDS}")
-def test_the_next_install_works(board: Board, runtime: Runtime) -> None:
-    """With its self-test; what cuts have left is cleaned up."""
-    board.close()
-    runtime.command("install", NEW)
-    board.start()
-    assert board.version == "1.1.0"
-    assert runtime.machine.run("ls", "/var/lib/edge-runtime/staging").stdout == ""
+# Two classes, for `make test-device` has a process, and so a board, for each.
+class TestWhileItArrives:
+    """Cuts while the new bundle is written, named and read back."""
+
+    @pytest.mark.parametrize("step", [Step.STAGE.value, Step.PUBLISH.value, Step.READ_BACK.value] * CUTS_EACH)
+    def test_a_power_cut(
+        self, board: Board, runtime: Runtime, step: str, request: pytest.FixtureRequest
+    ) -> None:
+        """At some moment of the step."""
+        cut(board, runtime, step, request)
+
+
+class TestWhileItIsTakenIntoUse:
+    """Cuts while it is tried and switched to, and right behind that."""
+
+    @pytest.mark.parametrize("step", [Step.SELF_TEST.value, Step.ACTIVATE.value] * CUTS_EACH)
+    def test_a_power_cut(
+        self, board: Board, runtime: Runtime, step: str, request: pytest.FixtureRequest
+    ) -> None:
+        """At some moment of the step."""
+        cut(board, runtime, step, request)
+
+    @pytest.mark.parametrize("turn", range(CUTS_EACH))
+    def test_a_power_cut_at_the_end(
+        self, board: Board, runtime: Runtime, turn: int, request: pytest.FixtureRequest
+    ) -> None:
+        """What was said to be installed is."""
+        cut(board, runtime, ENDED, request, ended=True)
+
+    def test_the_next_install_works(self, board: Board, runtime: Runtime) -> None:
+        """With its self-test; what cuts have left is cleaned up."""
+        board.close()
+        runtime.command("install", NEW)
+        board.start()
+        assert board.version == "1.1.0"
+        assert runtime.machine.run("ls", "/var/lib/edge-runtime/staging").stdout == ""
+
+
+def test_cuts_are_in_every_step_that_writes() -> None:
+    """The first one does not."""
+    steps = {Step.STAGE, Step.READ_BACK, Step.SELF_TEST, Step.PUBLISH, Step.ACTIVATE}
+    assert set(Step) == steps | {Step.CHECK}

@@ -13,7 +13,7 @@ from emulator.runtime import Runtime
 import edge_runtime
 from edge_runtime.self_test import COSINE
 
-pytestmark = [pytest.mark.device, pytest.mark.xdist_group("processors")]
+pytestmark = pytest.mark.device
 
 HARDWARE = (Hardware("cortex-a72"), Hardware("cortex-a76"), Hardware("cortex-a53", memory_mb=256))
 
