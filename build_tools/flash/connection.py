@@ -12,6 +12,7 @@ import shlex
 import subprocess
 import sys
 import tempfile
+import threading
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from types import TracebackType
@@ -48,6 +49,9 @@ _LAST_WORDS = 2000
 _MESSAGES = 100
 _ENDING_SECONDS = 10.0
 
+SILENCE_SECONDS = 1800.0
+"""After these a device is taken for stuck: its longest silences are self-tests, of two minutes an encoder."""
+
 
 class UsageError(FlashError):
     """An edge-runtime there does not know this command, or one of its options."""
@@ -61,14 +65,24 @@ class Connection:
         answered: whether it ever said something that it may say.
     """
 
-    def __init__(self, command: Sequence[str], *, environment: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        command: Sequence[str],
+        *,
+        environment: Mapping[str, str] | None = None,
+        silence_seconds: float = SILENCE_SECONDS,
+    ) -> None:
         """Starts it.
+
+        Args:
+            silence_seconds: how long it may say nothing when something is to be heard.
 
         Raises:
             FlashError: there is no such program.
         """
         self.sent, self.answered = 0, False
-        self._over = False
+        self._over = self._stuck = False
+        self._silence_seconds = silence_seconds
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115 (closed with the connection)
         try:
             self._process = subprocess.Popen(
@@ -142,7 +156,17 @@ class Connection:
 
     def _line(self) -> bytes:
         assert self._process.stdout is not None
-        return self._process.stdout.readline(MAX_LINE)
+        patience = threading.Timer(self._silence_seconds, self._give_up)
+        patience.daemon = True
+        patience.start()
+        try:
+            return self._process.stdout.readline(MAX_LINE)
+        finally:
+            patience.cancel()
+
+    def _give_up(self) -> None:
+        self._stuck = True
+        self.end()
 
     def _explain(self) -> NoReturn:
         """It takes no more: it has said why, or the line broke."""
@@ -164,6 +188,8 @@ class Connection:
         except subprocess.TimeoutExpired:
             raise FlashError("edge-runtime there says no more and does not end") from None
         said = last_words(self._errors)
+        if self._stuck:
+            raise LineError(f"edge-runtime there said nothing for {self._silence_seconds:,.0f} s")
         if status == NOT_FOUND:
             raise FlashError("edge-runtime is not installed there; --bootstrap brings it")
         if status == USAGE:
