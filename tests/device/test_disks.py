@@ -31,10 +31,16 @@ def board(runtime: Runtime) -> Iterator[Runtime]:
         yield runtime
 
 
+SEARCH = """
+import edge_runtime
+with edge_runtime.open("tiny", verify="full", encoder="static") as retriever:
+    print(retriever.search("yeast and dough")[0].key)
+"""
+
+
 def answers(board: Runtime) -> bool:
     """Whether what is installed is whole, and finds something."""
-    board.command("verify", "tiny", "--files-only")
-    return bool(board.report("search", "tiny", "yeast and dough", "--encoder", "static")["hits"])
+    return board.python(SEARCH).stdout.startswith("bread")
 
 
 def refusal(board: Runtime, *command: str) -> str:

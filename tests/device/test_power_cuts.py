@@ -133,9 +133,8 @@ class TestWhileItIsTakenIntoUse:
         """At some moment of the step."""
         cut(board, runtime, step, request)
 
-    @pytest.mark.parametrize("turn", range(CUTS_EACH))
     def test_a_power_cut_at_the_end(
-        self, board: Board, runtime: Runtime, turn: int, request: pytest.FixtureRequest
+        self, board: Board, runtime: Runtime, request: pytest.FixtureRequest
     ) -> None:
         """What was said to be installed is."""
         cut(board, runtime, ENDED, request, ended=True)
