@@ -7,6 +7,7 @@ vectors of 384 dimensions took 0.2 ms on an x86-64 machine; asked for by key the
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -18,23 +19,28 @@ _SAMPLE = 64
 
 
 class Vectors:
-    """The vectors of an open index. It holds the view, which can be released once this is gone."""
+    """The vectors of a usearch file. It holds the view, which can be released once this is gone."""
 
-    def __init__(self, index: Any, matrix: NDArray[np.int8] | None) -> None:
-        """`matrix` is int8 (count, ndim) in the order of the rows, where there is such a thing."""
-        self._index = index
-        self._matrix = matrix
+    def __init__(self, found: Any) -> None:
+        """`found` is an index that knows its keys, or the matrix of `matrix`."""
+        self._found = found
 
     @classmethod
-    def of(cls, index: Any, view: memoryview) -> Vectors:
-        """The vectors of a usearch index that views `view`, in place where they lie in the order of the rows.
+    def of(cls, view: memoryview, open_index: Callable[[], Any]) -> Vectors:
+        """The vectors of a usearch file, in place where they lie in the order of the rows.
 
-        That is judged by 64 of them: a writer of several threads leaves next to none in its place.
+        That is judged by 64 of them: a writer of several threads leaves next to none in its place. Where they
+        do, the index that was asked for them is let go of, and the memory of its keys with it.
+
+        Args:
+            view: the file's bytes.
+            open_index: makes an index over them that knows its keys.
         """
+        index = open_index()
         count, ndim = len(index), int(index.ndim)
         end = _HEADER + count * ndim
         if np.frombuffer(view, "<u4", 2).tolist() != [count, ndim] or view[end:][: len(_MAGIC)] != _MAGIC:
-            return cls(index, None)
+            return cls(index)
         matrix = np.frombuffer(view, np.int8, count * ndim, _HEADER).reshape(count, ndim)
         sample = np.unique(np.linspace(0, count - 1, _SAMPLE).astype(np.int64))
         found = _by_key(index, sample)
@@ -42,12 +48,12 @@ class Vectors:
             one is not None and np.array_equal(one, matrix[row])
             for row, one in zip(sample, found, strict=True)
         )
-        return cls(index, matrix if same else None)
+        return cls(matrix if same else index)
 
     @property
     def matrix(self) -> NDArray[np.int8] | None:
         """All of them in place, int8 (count, ndim); None where they do not lie in the order of the rows."""
-        return self._matrix
+        return self._found if isinstance(self._found, np.ndarray) else None
 
     def rows(self, rows: NDArray[np.int64]) -> NDArray[np.int8]:
         """A copy of the vectors of these rows, int8 (rows, ndim).
@@ -55,9 +61,9 @@ class Vectors:
         Raises:
             KeyError: the index has no vector of a row.
         """
-        if self._matrix is not None:
-            return self._matrix[rows]
-        found = _by_key(self._index, rows)
+        if self.matrix is not None:
+            return self.matrix[rows]
+        found = _by_key(self._found, rows)
         if any(one is None for one in found):
             raise KeyError("a row without a vector")
         return np.stack(found)
