@@ -7,11 +7,18 @@ before their name appears, and the directory after it. All that is written under
 from __future__ import annotations
 
 import errno
+import fcntl
 import os
+import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+_NO_LINKS = dict.fromkeys(
+    (errno.EPERM, errno.ENOSYS, errno.EOPNOTSUPP),
+    "this file system makes no symbolic links, as FAT and exFAT do not; a store needs another, such as ext4",
+)
+_PAUSE_SECONDS = 0.05
 _NO_HARD_LINKS = (errno.EPERM, errno.EMLINK, errno.EXDEV, errno.EOPNOTSUPP)
 
 
@@ -77,7 +84,10 @@ def replace_link(path: Path, target: str) -> None:
     """As `replace_file`, for a symbolic link."""
     temporary = path.with_name(f"{path.name}.new")
     remove_file(temporary)
-    os.symlink(target, temporary)
+    try:
+        os.symlink(target, temporary)
+    except OSError as error:
+        raise OSError(error.errno, _NO_LINKS.get(error.errno or 0, error.strerror), str(path)) from None
     os.replace(temporary, path)
     sync_directory(path.parent)
 
@@ -121,6 +131,20 @@ def forget_cached(path: Path) -> None:
     if hasattr(os, "posix_fadvise"):
         with _opened(path, os.O_RDONLY | os.O_NOFOLLOW) as descriptor:
             os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
+
+
+def acquire(descriptor: int, *, wait_seconds: float) -> bool:
+    """Waits for the lock of an open file, which goes with its descriptor; False if others kept it so long."""
+    deadline = time.monotonic() + wait_seconds
+    while True:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() >= deadline:
+                return False
+            time.sleep(_PAUSE_SECONDS)
+        else:
+            return True
 
 
 def free_bytes(path: Path) -> int:

@@ -9,7 +9,8 @@ For ROOT see `home`. Readers need no lock, for the file is only ever replaced wh
 
 from __future__ import annotations
 
-import fcntl
+import errno
+import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -34,6 +35,7 @@ MAX_EVENTS = 32
 Action = Literal["install", "rollback", "mark-good"]
 
 _LOCK = "state.lock"
+_WAIT_SECONDS = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,7 +210,11 @@ def _dump(state: State) -> bytes:
 
 @contextmanager
 def _locked(lock: Path) -> Iterator[None]:
-    """Waits for other writers; the kernel frees the lock of one that dies."""
-    with lock.open("wb") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
+    """Waits for other writers, each of whom is done at once; the kernel frees the lock of one that dies."""
+    descriptor = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o644)
+    try:
+        if not disk.acquire(descriptor, wait_seconds=_WAIT_SECONDS):
+            raise OSError(errno.EAGAIN, f"another process has held {lock} for {_WAIT_SECONDS:.0f} s")
         yield
+    finally:
+        os.close(descriptor)

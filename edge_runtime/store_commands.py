@@ -252,6 +252,8 @@ def _sentence(outcome: Outcome) -> str:
 
 def _lines(one: Status) -> Iterator[str]:
     yield f"{one.name}: {one.current or 'none in use'}"
+    if one.problem:
+        yield f"  {one.problem}"
     if one.trial:
         yield f"  on trial: opened {one.trial.tries} of {one.trial.limit} times; mark-good ends it"
     for kept in one.bundles:

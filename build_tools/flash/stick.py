@@ -32,7 +32,12 @@ def write(source: Source, folder: Path, *, progress: Progress) -> Path:
     if not source.given.is_dir():
         return _copy(source.given, target, progress)
     with tempfile.TemporaryDirectory(prefix="edge-flash-") as temporary:
-        return _copy(pack(source.directory, Path(temporary, target.name)), target, progress)
+        try:
+            packed = pack(source.directory, Path(temporary, target.name))
+        except OSError as error:
+            where = error.filename or temporary
+            raise FlashError(f"{where}: {error.strerror}; set TMPDIR to a folder with room") from None
+        return _copy(packed, target, progress)
 
 
 def _copy(file: Path, target: Path, progress: Progress) -> Path:

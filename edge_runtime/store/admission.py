@@ -39,7 +39,7 @@ def check_signer(incoming: Incoming) -> None:
 
 def _refuse_older(incoming: Incoming) -> None:
     manifest = incoming.manifest
-    current = layout.target(manifest.name, layout.CURRENT)
+    current = layout.usable(manifest.name, layout.CURRENT)
     if current and _numbers(manifest.version) < _numbers(layout.version(current)):
         raise StoreError(
             f"{incoming.source}: {manifest.name} {manifest.version} is older than {layout.version(current)}, "

@@ -29,6 +29,8 @@ def small_files(incoming: Incoming) -> dict[str, bytes]:
 
 def is_sound(directory: Path, incoming: Incoming) -> bool:
     """Whether an earlier install has left this very bundle there, and it is as it was."""
+    if directory.is_symlink():  # which no reader follows
+        return False
     try:
         read_back(directory, incoming)
     except BundleError:

@@ -112,7 +112,7 @@ def _rehearse(incoming: Incoming, *, allow_downgrade: bool) -> Outcome:
     admit(incoming, held=held, allow_downgrade=allow_downgrade)
     staging.check(incoming)
     name, bundle = incoming.manifest.name, content.bundle_name(incoming)
-    current = layout.target(name, layout.CURRENT)
+    current = layout.usable(name, layout.CURRENT)
     if current == bundle and content.is_sound(layout.folder(name) / bundle, incoming):
         return _outcome(incoming, "nothing", current, Staged(0, 0))
     files = incoming.manifest.files
@@ -132,7 +132,7 @@ class _Install:
         self._name = incoming.manifest.name
         self._bundle = content.bundle_name(incoming)
         self._directory = layout.folder(self._name) / self._bundle
-        self._current = layout.target(self._name, layout.CURRENT)
+        self._current = layout.usable(self._name, layout.CURRENT)
         self._staged = Staged(0, 0)
         self._brought = False
         self.step = Step.CHECK
@@ -172,7 +172,7 @@ class _Install:
             self._progress(Step.STAGE, done, total)
 
         self._brought = True
-        if self._directory.is_dir():  # damaged, but perhaps in use
+        if self._directory.is_dir() and not self._directory.is_symlink():  # damaged, but perhaps in use
             mended = mend.mend(self._directory, self._incoming, held=held, progress=told)
             self._staged = Staged(mended.written, mended.sound)
         else:
@@ -180,6 +180,7 @@ class _Install:
             self._staged = staging.write(self._incoming, place, held=held, progress=told)
             self._enter(Step.PUBLISH)
             disk.make_directory(self._directory.parent)
+            staging.discard(self._directory)  # a link or a file in the way
             disk.move(place, self._directory)
         self._enter(Step.READ_BACK)
         content.read_back(self._directory, self._incoming)
@@ -193,7 +194,7 @@ class _Install:
         """Removes what was brought, and writes down that it was tried. The disk may refuse both."""
         try:
             staging.clean()
-            links = (layout.target(self._name, link) for link in (layout.CURRENT, layout.PREVIOUS))
+            links = (layout.usable(self._name, link) for link in (layout.CURRENT, layout.PREVIOUS))
             if self._brought and self._bundle not in links:
                 staging.discard(self._directory)
             if self._current is not None:

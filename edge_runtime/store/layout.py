@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import re
 from pathlib import Path
 
@@ -58,20 +59,37 @@ def target(name: str, link: str) -> str | None:
     """The directory name that `CURRENT` or `PREVIOUS` points at; None where there is no such link.
 
     Raises:
-        StoreError: it is not a link of ours.
+        StoreError: it is not a link of ours, or cannot be read.
     """
+    found = _target(name, link)
+    if found is None or _BUNDLE.fullmatch(found):
+        return found
+    what = f"it leads to {shown(found)}" if found else "it is none"
+    problem = f"expected a link to an installed bundle; {what}; install the bundle again"
+    raise StoreError(f"{folder(name) / link}: {problem}")
+
+
+def usable(name: str, link: str) -> str | None:
+    """As `target`, but None for what is not a link of ours: an install puts one in its place.
+
+    Raises:
+        StoreError: it cannot be read.
+    """
+    found = _target(name, link)
+    return found if found and _BUNDLE.fullmatch(found) else None
+
+
+def _target(name: str, link: str) -> str | None:
+    """Empty for what is no link."""
     path = folder(name) / link
     try:
-        found = str(path.readlink())
+        return str(path.readlink())
     except (FileNotFoundError, NotADirectoryError):
         return None
     except OSError as error:
-        problem = f"expected a link to an installed bundle ({error.strerror})"
-        raise StoreError(f"{path}: {problem}; remove it and install the bundle again") from None
-    if not _BUNDLE.fullmatch(found):
-        problem = f"expected a link to an installed bundle; it leads to {shown(found)}"
-        raise StoreError(f"{path}: {problem}; remove it and install the bundle again")
-    return found
+        if error.errno == errno.EINVAL:
+            return ""
+        raise StoreError(f"{path}: cannot be read ({error.strerror})") from None
 
 
 def current(name: str) -> Path | None:
@@ -81,14 +99,15 @@ def current(name: str) -> Path | None:
 
 
 def installed(name: str) -> tuple[str, ...]:
-    """The directory names of all the bundles called `name`, in no particular order."""
+    """The directory names of all the bundles called `name`, in no particular order. A link is none."""
     try:
         children = list(folder(name).iterdir())
     except (FileNotFoundError, NotADirectoryError):
         return ()
     except OSError as error:
         raise StoreError(f"{folder(name)}: cannot be read ({error.strerror})") from None
-    return tuple(child.name for child in children if _BUNDLE.fullmatch(child.name) and child.is_dir())
+    found = (child for child in children if _BUNDLE.fullmatch(child.name) and not child.is_symlink())
+    return tuple(child.name for child in found if child.is_dir())
 
 
 def check_manifest(directory: Path) -> None:

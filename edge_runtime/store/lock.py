@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import fcntl
 import os
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,7 +14,6 @@ from edge_runtime.store import layout
 
 WAIT_SECONDS = 10.0
 
-_PAUSE_SECONDS = 0.05
 _WRITABLE = "use sudo, or set EDGE_RUNTIME_HOME to a folder that can"
 
 
@@ -33,7 +31,7 @@ def writer(*, wait_seconds: float = WAIT_SECONDS) -> Iterator[None]:
     except OSError as error:
         raise StoreError(f"{path}: cannot be written ({error.strerror}); {_WRITABLE}") from None
     try:
-        _acquire(descriptor, path, time.monotonic() + wait_seconds)
+        _acquire(descriptor, path, wait_seconds)
         yield
     finally:
         os.close(descriptor)
@@ -53,7 +51,7 @@ def receiver(*, wait_seconds: float) -> Iterator[None]:
     except OSError as error:
         raise StoreError(f"{path}: cannot be written ({error.strerror}); {_WRITABLE}") from None
     try:
-        _acquire(descriptor, path, time.monotonic() + wait_seconds)
+        _acquire(descriptor, path, wait_seconds)
         yield
     finally:
         os.close(descriptor)
@@ -91,13 +89,6 @@ def unused(directory: Path) -> Iterator[bool]:
         os.close(descriptor)
 
 
-def _acquire(descriptor: int, path: Path, deadline: float) -> None:
-    while True:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            if time.monotonic() >= deadline:
-                raise StoreError(f"{path}: another edge-runtime is changing the store; wait for it") from None
-            time.sleep(_PAUSE_SECONDS)
-        else:
-            return
+def _acquire(descriptor: int, path: Path, wait_seconds: float) -> None:
+    if not disk.acquire(descriptor, wait_seconds=wait_seconds):
+        raise StoreError(f"{path}: another edge-runtime is changing the store; wait for it")

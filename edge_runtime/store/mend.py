@@ -63,7 +63,7 @@ def repair(
         manifest = incoming.manifest
         bundle = content.bundle_name(incoming)
         directory = layout.folder(manifest.name) / bundle
-        if not directory.is_dir():
+        if directory.is_symlink() or not directory.is_dir():
             what = f"{manifest.name} {bundle} is not installed"
             raise StoreError(f"{incoming.source}: {what}; edge-runtime install brings it")
         try:

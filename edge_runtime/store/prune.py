@@ -54,7 +54,7 @@ def _prune(name: str, keep: int) -> Pruned:
     for bundle in _ranked(name)[max(keep, _least(name)) :]:
         directory = layout.folder(name) / bundle
         with lock.unused(directory) as free:
-            if free and bundle == layout.target(name, layout.PREVIOUS):
+            if free and bundle == layout.usable(name, layout.PREVIOUS):
                 disk.remove_file(layout.folder(name) / layout.PREVIOUS)
                 disk.sync_directory(layout.folder(name))
             if free:
@@ -65,7 +65,7 @@ def _prune(name: str, keep: int) -> Pruned:
 
 def _ranked(name: str) -> Sequence[str]:
     """The current one, the previous one, then the others, last written first."""
-    links = [layout.target(name, link) for link in (layout.CURRENT, layout.PREVIOUS)]
+    links = [layout.target(name, layout.CURRENT), layout.usable(name, layout.PREVIOUS)]
     folder = layout.folder(name)
 
     def rank(bundle: str) -> tuple[int, float]:

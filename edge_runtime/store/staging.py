@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,14 +32,18 @@ class Staged:
 
 def clean() -> None:
     """Removes what earlier writers did not finish. Only for whoever holds the store's lock."""
+    if (
+        layout.staging().is_symlink() or not layout.staging().is_dir()
+    ):  # what a link leads to is not ours to empty
+        disk.remove_file(layout.staging())
     disk.make_directory(layout.staging())
     for left in list(layout.staging().iterdir()):
         disk.remove_tree(left)
 
 
 def discard(directory: Path) -> None:
-    """Removes a bundle's directory such that no part of it is ever seen under its name."""
-    if directory.exists():
+    """Removes a bundle's directory, or what is in its place, such that no part of it is ever seen there."""
+    if os.path.lexists(directory):
         disk.make_directory(layout.staging())
         away = layout.staging() / f"{directory.parent.name}-{directory.name}.old"
         disk.remove_tree(away)

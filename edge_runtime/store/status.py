@@ -25,11 +25,13 @@ class Status:
     """All that the store has of one name.
 
     Attributes:
-        current: the directory's name of the bundle that is in use; None where an install never ended.
+        current: the directory's name of the bundle that is in use; None where an install never ended, or for
+            the `problem`.
         previous: of the one that `rollback` goes back to.
         trial: of the current bundle; None where it is good.
         bundles: all that are kept, the current one first, then by version, the highest first.
         events: the newest first.
+        problem: why what should say which one is in use does not; None if it does.
     """
 
     name: str
@@ -38,6 +40,7 @@ class Status:
     trial: Trial | None
     bundles: tuple[Kept, ...]
     events: tuple[Event, ...]
+    problem: str | None = None
 
 
 def status(name: str | None = None) -> tuple[Status, ...]:
@@ -56,7 +59,7 @@ def _status(name: str) -> Status:
         known = state.read(name)
     except StateError:
         known = State()
-    current, previous = layout.target(name, layout.CURRENT), layout.target(name, layout.PREVIOUS)
+    current, previous = (layout.usable(name, link) for link in (layout.CURRENT, layout.PREVIOUS))
     kept = [_kept(name, bundle) for bundle in layout.installed(name)]
     kept.sort(key=lambda one: (one.bundle == current, *_by_version(one)), reverse=True)
     return Status(
@@ -66,7 +69,19 @@ def _status(name: str) -> Status:
         trial=known.trial if known.trial and known.trial.bundle == current else None,
         bundles=tuple(kept),
         events=known.events,
+        problem=_problem(name),
     )
+
+
+def _problem(name: str) -> str | None:
+    """A link that is none of ours, or leads nowhere."""
+    try:
+        current = layout.target(name, layout.CURRENT)
+    except StoreError as error:
+        return str(error)
+    if current is None or current in layout.installed(name):
+        return None
+    return f"{current} is not there; install a bundle again, or go back with edge-runtime rollback"
 
 
 def _kept(name: str, bundle: str) -> Kept:

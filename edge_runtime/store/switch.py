@@ -10,12 +10,13 @@ from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime, timezone
+from pathlib import Path
 
 from edge_runtime import bundle as bundles
 from edge_runtime import disk, state
 from edge_runtime.errors import StateError, StoreError
 from edge_runtime.state import Action, Event, Trial
-from edge_runtime.store import layout, lock
+from edge_runtime.store import layout, lock, staging
 from edge_runtime.store.layout import CURRENT, PREVIOUS
 
 
@@ -28,13 +29,14 @@ def activate(name: str, bundle: str, *, tries: int = 0) -> None:
     Raises:
         StateError, OSError: it cannot be written; what was current still is, unless the disk refuses that.
     """
-    before = {link: layout.target(name, link) for link in (CURRENT, PREVIOUS)}
+    before = {link: layout.usable(name, link) for link in (CURRENT, PREVIOUS)}
     old = before[CURRENT]
     trial = Trial(bundle, limit=tries) if tries and old != bundle else None
     state.update(name, lambda known: replace(known, trial=trial))
     folder = layout.folder(name)
     try:
-        if old not in (None, bundle):
+        _clear(folder / CURRENT, folder / PREVIOUS)
+        if old != bundle and old in layout.installed(name):
             disk.replace_link(folder / PREVIOUS, str(old))
         disk.replace_link(folder / CURRENT, bundle)
         state.update(name, lambda known: known.having(event(bundle, "install", "done")))
@@ -54,7 +56,7 @@ def rollback(name: str, *, reason: str = "asked for", wait_seconds: float = lock
         BundleError: the one before is damaged.
     """
     with lock.writer(wait_seconds=wait_seconds):
-        current, previous = layout.target(name, CURRENT), layout.target(name, PREVIOUS)
+        current, previous = layout.target(name, CURRENT), layout.usable(name, PREVIOUS)
         if current is None:
             raise StoreError(f"{name}: not installed; edge-runtime status lists what is")
         if previous in (None, current) or previous not in layout.installed(name):
@@ -97,11 +99,18 @@ def event(bundle: str, action: Action, result: str) -> Event:
     return Event(when, bundle, action, result)
 
 
+def _clear(*links: Path) -> None:
+    """A directory in the place of a link, as a copy of a store has that followed them, gives way."""
+    for link in links:
+        if link.is_dir() and not link.is_symlink():
+            staging.discard(link)
+
+
 def _restore(name: str, links: Mapping[str, str | None]) -> None:
     folder = layout.folder(name)
     for link, target in links.items():
         if target is None:
             disk.remove_file(folder / link)
-        elif layout.target(name, link) != target:
+        elif layout.usable(name, link) != target:
             disk.replace_link(folder / link, target)
     disk.sync_directory(folder)

@@ -111,3 +111,15 @@ def test_the_lock_ends_with_the_process(tmp_path: Path) -> None:
     assert (tmp_path / "lock").exists()
     with locked(tmp_path):
         pass
+
+
+def test_a_full_disk_is_named(tmp_path: Path) -> None:
+    """A write fails without saying where; the error does."""
+
+    def fail(_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    with pytest.raises(OSError, match="No space left on device") as caught:
+        write_atomically(tmp_path / "file", fail)
+    assert caught.value.filename == str(tmp_path / "file")
+    assert list(tmp_path.iterdir()) == []

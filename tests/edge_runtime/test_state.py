@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import subprocess
 import sys
@@ -196,6 +197,33 @@ def test_a_power_cut_while_writing_changes_nothing(home: Path) -> None:
     state.record("tiny", of(2))
     assert state.read("tiny").calibrations == (of(2), of(1))
     assert sorted(path.name for path in file_of(home).parent.iterdir()) == ["state.lock", "state.yaml"]
+
+
+def test_a_lock_that_others_keep(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who may only read it can do that: a writer gives up in time, and says so."""
+    state.record("tiny", of(1))
+    monkeypatch.setattr(state, "_WAIT_SECONDS", 0.1)
+    with (file_of(home).parent / "state.lock").open("rb") as theirs:
+        fcntl.flock(theirs, fcntl.LOCK_SH)
+        with pytest.raises(StateError, match=r"another process has held .*state\.lock for 0 s"):
+            state.record("tiny", of(2))
+    state.record("tiny", of(2))
+    assert state.read("tiny").calibrations == (of(2), of(1))
+
+
+def test_a_lock_that_is_something_else(home: Path, tmp_path: Path) -> None:
+    """A named pipe is not waited for; what a link leads to is not emptied."""
+    state.record("tiny", of(1))
+    lock = file_of(home).parent / "state.lock"
+    lock.unlink()
+    os.mkfifo(lock)
+    state.record("tiny", of(2))
+    lock.unlink()
+    (tmp_path / "kept").write_text("kept")
+    lock.symlink_to(tmp_path / "kept")
+    with pytest.raises(StateError, match="cannot be written"):
+        state.record("tiny", of(3))
+    assert (tmp_path / "kept").read_text() == "kept"
 
 
 def test_a_failed_write_leaves_the_old_file(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:

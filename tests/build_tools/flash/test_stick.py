@@ -52,6 +52,22 @@ def test_a_stick_that_is_full(version: Version, tmp_path: Path, monkeypatch: pyt
     assert [path.read_text() for path in folder.iterdir()] == ["older"]
 
 
+def test_no_room_to_pack_it(version: Version, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The computer's disk is full, not the stick: the error says which, and the way out."""
+
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    with source.opened(version("1.0.0")) as opened:
+        monkeypatch.setattr("build_tools.workspace.os.fsync", full)
+        expected = (
+            r"edge-flash-.*/golden-1\.0\.0\.edge: No space left on device; set TMPDIR to a folder with room"
+        )
+        with pytest.raises(FlashError, match=expected):
+            stick.write(opened, tmp_path, progress=lambda done, total: None)
+    assert list(tmp_path.glob("*.edge")) == []
+
+
 def test_a_stick_that_lies(version: Version, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What it gives back is compared with what was written."""
     monkeypatch.setattr(stick, "sha256", lambda path: "0" * 64)

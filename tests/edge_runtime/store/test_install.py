@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import os
 import subprocess
@@ -26,9 +27,10 @@ from edge_runtime.errors import (
     StateError,
     StoreError,
 )
-from edge_runtime.store import admission, layout, lock, staging
+from edge_runtime.store import admission, layout, lock, staging, switch
 from edge_runtime.store.held import Held
 from edge_runtime.store.install import Outcome, Step, install
+from edge_runtime.store.status import status
 
 Release = Callable[..., Path]
 
@@ -388,19 +390,105 @@ def test_links_in_the_way(home: Path, release: Release, tmp_path: Path) -> None:
     assert (tmp_path / "outside/kept").exists()
 
 
-def test_a_current_link_that_is_not_ours(home: Path, release: Release) -> None:
-    """It is not followed, and the error says what to do."""
+def stray(path: Path, kind: str) -> None:
+    """Puts something in the place of a link, or of a bundle's directory."""
+    if kind == "directory":
+        path.mkdir()
+        (path / "manifest.yaml").write_text("")
+    elif kind == "file":
+        path.write_text("1.0.0")
+    else:
+        path.symlink_to({"outside": "../../../etc", "nowhere": "9.9.9-0123456789ab", "aside": "aside"}[kind])
+
+
+@pytest.mark.parametrize("kind", ["outside", "directory", "file", "nowhere"])
+@pytest.mark.parametrize("link", [layout.CURRENT, layout.PREVIOUS])
+def test_what_is_no_link_of_ours(home: Path, release: Release, link: str, kind: str) -> None:
+    """As a copy of a store leaves them, or a damaged disk: never followed, and an install puts it right."""
     put(release("1.0.0"))
-    current = home / "bundles/tiny/current"
-    current.unlink()
-    current.symlink_to("../../../etc")
-    with pytest.raises(StoreError, match=r"current: .* it leads to '../../../etc'; remove it and install"):
+    put(release("1.1.0"))
+    put(release("1.0.0", name="second"))
+    (home / "bundles/tiny" / link).unlink()
+    stray(home / "bundles/tiny" / link, kind)
+    if link == layout.CURRENT:
+        with pytest.raises((StoreError, BundleError), match=r"current: expected a link|9.9.9-0123456789ab"):
+            edge_runtime.open("tiny")
+        assert [one.problem is None for one in status()] == [True, False]
+    else:
+        assert in_use() == "1.1.0"
+        with pytest.raises(StoreError, match=r"no bundle before 1\.1\.0-"):
+            switch.rollback("tiny")
+        assert [one.problem for one in status()] == [None, None]
+    assert put(release("1.2.0"), allow_downgrade=True).done == "installed"
+    assert in_use() == "1.2.0"
+    after = status("tiny")[0]
+    assert after.problem is None
+    assert layout.version(str(after.previous)) == ("1.0.0" if link == layout.CURRENT else "1.1.0")
+    assert put(release("1.1.0"), allow_downgrade=True).done == "installed"
+    assert layout.version(switch.rollback("tiny")) == "1.2.0"
+    assert left_over() == []
+
+
+@pytest.mark.parametrize("kind", ["aside", "file", "nowhere"])
+def test_what_is_no_directory_of_a_bundle(home: Path, release: Release, kind: str) -> None:
+    """Moved elsewhere and linked, which no reader follows: it is not installed, and can be."""
+    put(release("1.0.0"))
+    put(release("1.1.0"))
+    directory = layout.current("tiny")
+    assert directory is not None
+    directory.rename(directory.with_name("aside"))
+    stray(directory, kind)
+    with pytest.raises(BundleError, match="install tiny again"):
         edge_runtime.open("tiny")
-    with pytest.raises(StoreError, match="remove it and install the bundle again"):
+    assert "is not there; install a bundle again" in str(status("tiny")[0].problem)
+    assert [layout.version(one) for one in layout.installed("tiny")] == ["1.0.0"]
+    assert put(release("1.1.0")).done == "installed"
+    assert in_use() == "1.1.0"
+    assert not directory.is_symlink()
+    assert (home / "bundles/tiny/aside/manifest.yaml").exists()
+
+
+def test_links_that_cannot_be_read(home: Path, release: Release, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Is not taken for damage."""
+    put(release("1.0.0"))
+
+    def refuse(_: Path) -> Path:
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+
+    monkeypatch.setattr(Path, "readlink", refuse)
+    with pytest.raises(StoreError, match=r"current: cannot be read \(Permission denied\)"):
+        edge_runtime.open("tiny")
+    with pytest.raises(StoreError, match=r"current: cannot be read \(Permission denied\)"):
         put(release("1.1.0"))
-    current.unlink()
+
+
+@pytest.mark.parametrize("kind", ["link", "file"])
+def test_staging_that_is_no_directory(home: Path, release: Release, tmp_path: Path, kind: str) -> None:
+    """What a link leads to is not emptied."""
+    put(release("1.0.0"))
+    (tmp_path / "kept").mkdir()
+    (tmp_path / "kept/file").write_text("")
+    (home / "staging").rmdir()
+    if kind == "link":
+        (home / "staging").symlink_to(tmp_path / "kept")
+    else:
+        (home / "staging").write_text("")
     put(release("1.1.0"))
     assert in_use() == "1.1.0"
+    assert (tmp_path / "kept/file").exists()
+    assert left_over() == []
+
+
+def test_a_file_system_without_links(home: Path, release: Release, monkeypatch: pytest.MonkeyPatch) -> None:
+    """FAT and exFAT: the error says so, and names what was to be made."""
+
+    def refuse(*_: object) -> None:
+        raise PermissionError(errno.EPERM, os.strerror(errno.EPERM), "1.0.0-0123456789ab")
+
+    monkeypatch.setattr(os, "symlink", refuse)
+    with pytest.raises(StoreError, match=r"tiny/current: this file system makes no symbolic links.*ext4, at"):
+        put(release("1.0.0"))
+    assert left_over() == []
 
 
 def test_reading_a_pipe_is_one_pass(release: Release, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
