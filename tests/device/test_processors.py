@@ -15,7 +15,11 @@ from edge_runtime.self_test import COSINE
 
 pytestmark = pytest.mark.device
 
-HARDWARE = (Hardware("cortex-a72"), Hardware("cortex-a76"), Hardware("cortex-a53", memory_mb=256))
+HARDWARE = (
+    Hardware("cortex-a72", cores=2),
+    Hardware("cortex-a76"),
+    Hardware("cortex-a53", memory_mb=256),
+)
 
 PROCESSORS = {
     "cortex-a72": "Cortex-A72, no int8 dot product",
