@@ -13,6 +13,8 @@ from build_tools.recipe_checks import NAME_RULE, above_zero, at_least, matches, 
 from edge_runtime.manifest import NAME_PATTERN
 from edge_runtime.schema import SchemaError
 
+FloatType = Literal["float32", "bfloat16"]
+
 _ONLY_FOR = {"layers": "layers", "probe": "layers", "prune_vocabulary": "layers", "bigrams": "static"}
 """Fields of a student that one kind alone reads."""
 
@@ -34,6 +36,11 @@ class TeacherSpec:
         str | None, "Text before every document; null takes the model's own, if any."
     ] = None
     batch_size: Annotated[int, "Texts encoded at once."] = 32
+    precision: Annotated[
+        FloatType,
+        "What the transformer computes in. `bfloat16` is faster on processors with instructions for it "
+        "(avx512_bf16, amx_bf16) and slower on others; vectors are float32 either way.",
+    ] = "float32"
     ndim: Annotated[
         int | None, "Dimensions to keep of the teacher's vectors, in the index and in every encoder."
     ] = None
@@ -259,6 +266,10 @@ class TrainingSpec:
     batch_size: Annotated[int, "Texts in a step."] = 32
     learning_rate: Annotated[float, "Peak learning rate (AdamW, warm-up, cosine decay)."] = 3e-4
     train_embeddings: Annotated[bool, "Train the word table too; frozen is faster."] = False
+    precision: Annotated[
+        FloatType,
+        "What matrix products are computed in; weights and gradients are float32. As that of `teacher`.",
+    ] = "float32"
     seed: Annotated[int, "Seed of every random choice."] = 0
 
     def __post_init__(self) -> None:

@@ -21,6 +21,7 @@ from tokenizers import Tokenizer
 from build_tools import shards
 from build_tools.errors import ModelError
 from build_tools.models import digest_of, quieten, reason
+from build_tools.precision import in_bfloat16
 from build_tools.recipe_training import TeacherSpec
 from build_tools.shards import Spread
 from edge_runtime.bundle import sha256
@@ -39,6 +40,8 @@ class Tower:
     """A loaded model with the prompts that a recipe or the model itself gives it.
 
     Attributes:
+        model: as it was loaded, in float32; students are cut from it.
+        encoder: what encodes: `model` itself, or a copy that computes in bfloat16.
         source: what the recipe calls it.
         name: what the manifest calls it.
         digest: identifies weights and prompts, for caching.
@@ -46,6 +49,7 @@ class Tower:
     """
 
     model: SentenceTransformer
+    encoder: SentenceTransformer
     source: str
     name: str
     licence: str
@@ -68,8 +72,10 @@ class Tower:
         ndim = model.get_embedding_dimension()
         if ndim is None:
             raise ModelError(f"teacher.model {spec.model}: does not say how many dimensions it has")
-        digest = digest_of(model, model.tokenizer, name, model.max_seq_length, query, document)
-        return cls(model, spec.model, name, licence, digest, ndim, query, document, spec.batch_size)
+        lower = () if spec.precision == "float32" else (spec.precision,)
+        digest = digest_of(model, model.tokenizer, name, model.max_seq_length, query, document, *lower)
+        encoder = in_bfloat16(model) if lower else model
+        return cls(model, encoder, spec.model, name, licence, digest, ndim, query, document, spec.batch_size)
 
     @property
     def tokenizer(self) -> Any:
@@ -96,7 +102,7 @@ class Tower:
         return self._encode(texts, self.query_prompt, "query")
 
     def _encode(self, texts: Sequence[str], prompt: str, task: str) -> NDArray[np.float32]:
-        encoded = self.model.encode(
+        encoded = self.encoder.encode(
             list(texts),
             prompt=prompt,  # with None, sentence-transformers would take the model's default prompt
             task=task,  # for models with a tower for each side

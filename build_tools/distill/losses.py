@@ -26,7 +26,7 @@ from sentence_transformers.util import dot_score, pairwise_dot_score
 from torch import Tensor, nn
 
 from build_tools.distill.batches import AlignmentBatch, CandidateBatch
-from build_tools.distill.encoder import QueryEncoder
+from build_tools.precision import Encode
 from build_tools.recipe_training import LossWeights
 
 TRIPLET_MARGIN = 0.1
@@ -45,12 +45,13 @@ class Objective:
     """The losses of one student.
 
     Args:
+        student: its forward pass.
         temperature: of every softmax over cosines.
         mini_batch_size: queries that pass through the student at once while gradients are kept.
     """
 
     def __init__(
-        self, student: QueryEncoder, weights: LossWeights, *, temperature: float, mini_batch_size: int
+        self, student: Encode, weights: LossWeights, *, temperature: float, mini_batch_size: int
     ) -> None:
         self._student, self._weights = student, weights
         self._temperature, self._mini_batch_size = temperature, mini_batch_size
@@ -182,7 +183,7 @@ def preference(logits: Tensor, scores: Tensor) -> Tensor:
 class _GradCache(CachedLossMixin, nn.Module):
     """A loss of all vectors of a batch, computed in two passes of mini-batches."""
 
-    def __init__(self, student: QueryEncoder, loss: Callable[[Tensor], Tensor], mini_batch_size: int) -> None:
+    def __init__(self, student: Encode, loss: Callable[[Tensor], Tensor], mini_batch_size: int) -> None:
         super().__init__()
         self.model = lambda features: {
             "sentence_embedding": student(features["input_ids"], features["attention_mask"])

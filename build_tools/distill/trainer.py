@@ -34,6 +34,7 @@ from build_tools.distill.encoder import QueryEncoder, encode_tokens, similarity
 from build_tools.distill.losses import Objective
 from build_tools.distill.sources import Sources, select
 from build_tools.errors import BuildError
+from build_tools.precision import mixed
 from build_tools.recipe_training import TrainingSpec
 
 __all__ = [
@@ -154,7 +155,7 @@ class _Trainer:
         self._peaks = [float(group["lr"]) for group in groups]
         self._parameters = [parameter for group in groups for parameter in group["params"]]
         self._objective = Objective(
-            student,
+            mixed(student) if spec.precision == "bfloat16" else student,
             spec.losses,
             temperature=spec.candidates.temperature,
             mini_batch_size=budget.batch_size,

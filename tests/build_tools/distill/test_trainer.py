@@ -42,6 +42,7 @@ SPECS = {
         SPEC, losses=RANKED, patience=15, cross_encoder="given", candidates=CandidatesSpec(batch_size=12)
     ),
     "stalling": replace(SPEC, patience=3, learning_rate=0.3),
+    "bfloat16": replace(SPEC, losses=ALIGNED, patience=15, cross_encoder="given", precision="bfloat16"),
 }
 
 
@@ -164,6 +165,15 @@ def test_it_learns(tmp_path: Path, losses: LossWeights, monkeypatch: pytest.Monk
     assert best(curve).quality > curve[0].quality + 0.1
     assert [point.step for point in curve] == list(range(0, 81, 4))
     assert all((point.held_out_loss is None) != losses.needs_candidates for point in curve)
+
+
+def test_bfloat16_learns_nearly_the_same(tmp_path: Path, plain: Any) -> None:
+    """Other bits, the same curve to a hundredth of the cosine."""
+    after, curve = run(tmp_path, replace(SPEC, precision="bfloat16"))
+    assert after != plain[0]
+    assert after.keys() == plain[0].keys()
+    assert curve[-1].held_out_cosine == pytest.approx(plain[1][-1].held_out_cosine, abs=0.01)
+    assert curve[0].held_out_cosine == plain[1][0].held_out_cosine, "measured in float32"
 
 
 @pytest.mark.parametrize("steps", [1, 7, 20, 24, 50])
