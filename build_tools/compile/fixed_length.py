@@ -33,7 +33,7 @@ class FixedLength(nn.Module):
         self.norm = student.norm
         self.layers = nn.ModuleList(_FusedLayer(cast(Layer, layer)) for layer in student.layers)
         self.projection = student.projection
-        self.pooling = student.shape.pooling
+        self.pooling, self.every_layer = student.shape.pooling, student.shape.every_layer
 
     def forward(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
         """The query's unit vector."""
@@ -41,11 +41,12 @@ class FixedLength(nn.Module):
         words = functional.embedding(ids, self.rows).to(torch.float32) * functional.embedding(
             ids, self.scales
         )
-        states = self.norm(words + self.positions)
+        states = [self.norm(words + self.positions)]
         bias = (1.0 - mask) * MASKED
         for layer in self.layers:
-            states = layer(states, bias)
-        pooled = states[:1] if self.pooling == "cls" else _mean(states, mask.reshape(-1, 1))
+            states.append(layer(states[-1], bias))
+        read = torch.cat(states, dim=1) if self.every_layer else states[-1]
+        pooled = read[:1] if self.pooling == "cls" else _mean(read, mask.reshape(-1, 1))
         vector = pooled if self.projection is None else self.projection(pooled)
         unit: Tensor = vector * torch.rsqrt((vector * vector).sum(1, keepdim=True).clamp_min(1e-24))
         return unit

@@ -210,7 +210,7 @@ def _choices(base: Base, spec: StudentSpec) -> tuple[tuple[int, ...], ...]:
 
 def _cut(teacher: Teacher, base: Base, spec: StudentSpec, layers: tuple[int, ...], *, seed: int) -> Student:
     module = student.cut(
-        base.model, layers, teacher.ndim, base.pooling, projected=not base.aligned, seed=seed
+        base.model, layers, teacher.ndim, base.pooling, every_layer=not base.aligned, seed=seed
     )
     if spec.max_tokens > module.shape.positions:
         raise ModelError(

@@ -18,7 +18,7 @@ from build_tools.distill.batches import TokenIds, pad
 from build_tools.distill.student import Student
 
 SAMPLE = 4000
-"""Texts to fit on, at most: ten for each of the states' dimensions."""
+"""Texts to fit on, at most: ten for each dimension of one layer's states."""
 
 STRENGTHS = np.logspace(-4, 2, 13)
 """Regularisation tried, as multiples of the mean variance of the states, summed over the texts."""
@@ -48,9 +48,9 @@ def fit_projection(student: Student, tokens: Sequence[TokenIds], targets: NDArra
 
 
 def pooled_states(student: Student, tokens: Sequence[TokenIds]) -> NDArray[np.float32]:
-    """What the projection reads, (n, hidden), in the order given."""
+    """What the projection reads, (n, shape.pooled), in the order given."""
     order = sorted(range(len(tokens)), key=lambda i: len(tokens[i]))
-    states = np.empty((len(tokens), student.shape.hidden), np.float32)
+    states = np.empty((len(tokens), student.shape.pooled), np.float32)
     with torch.inference_mode():
         for start in range(0, len(order), BATCH):
             rows = order[start : start + BATCH]

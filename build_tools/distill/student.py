@@ -28,7 +28,8 @@ class StudentShape:
     Attributes:
         ndim: dimensions of the output vector.
         pooling: mean over the tokens, or the first token's state.
-        projected: a linear map follows the pooling even where `ndim` is `hidden`.
+        every_layer: what is pooled is the embeddings and the states of every layer, side by side, not the
+            last layer's alone (section 5.3 there); a linear map follows, even where `ndim` is `hidden`.
     """
 
     vocabulary: int
@@ -40,12 +41,17 @@ class StudentShape:
     ndim: int
     epsilon: float
     pooling: Literal["mean", "cls"]
-    projected: bool = False
+    every_layer: bool = False
 
     @property
     def has_projection(self) -> bool:
         """Whether a linear map follows the pooling."""
-        return self.projected or self.ndim != self.hidden
+        return self.every_layer or self.ndim != self.hidden
+
+    @property
+    def pooled(self) -> int:
+        """How many numbers that map reads."""
+        return self.hidden * (self.layers + 1 if self.every_layer else 1)
 
 
 class Student(nn.Module):
@@ -58,7 +64,7 @@ class Student(nn.Module):
         self.positions = nn.Embedding(shape.positions, shape.hidden)
         self.norm = nn.LayerNorm(shape.hidden, eps=shape.epsilon)
         self.layers = nn.ModuleList(Layer(shape) for _ in range(shape.layers))
-        self.projection = nn.Linear(shape.hidden, shape.ndim) if shape.has_projection else None
+        self.projection = nn.Linear(shape.pooled, shape.ndim) if shape.has_projection else None
 
     def forward(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
         """Unit vectors of padded sequences."""
@@ -68,7 +74,7 @@ class Student(nn.Module):
         return unit
 
     def pooled(self, input_ids: Tensor, attention_mask: Tensor, addend: Tensor | None = None) -> Tensor:
-        """One state a sequence, (n, hidden): what the projection reads.
+        """One state a sequence, (n, shape.pooled): what the projection reads.
 
         Args:
             addend: joins the embeddings of words and positions, (n, t, hidden).
@@ -77,9 +83,14 @@ class Student(nn.Module):
         bias = (1.0 - attention_mask[:, None, None, :].to(torch.float32)) * MASKED
         positions = torch.arange(input_ids.shape[1], device=input_ids.device)
         embedded = self.words(input_ids) + self.positions(positions)
-        states: Tensor = self.norm(embedded if addend is None else embedded + addend)
+        states: list[Tensor] = [self.norm(embedded if addend is None else embedded + addend)]
         for layer in self.layers:
-            states = layer(states, bias)
+            states.append(layer(states[-1], bias))
+        if not self.shape.every_layer:
+            return self._pool(states[-1], attention_mask)
+        return torch.cat([self._pool(each, attention_mask) for each in states], dim=1)
+
+    def _pool(self, states: Tensor, attention_mask: Tensor) -> Tensor:
         if self.shape.pooling == "cls":
             return states[:, 0]
         weights = attention_mask[:, :, None].to(torch.float32)
@@ -130,7 +141,7 @@ def cut(
     ndim: int,
     pooling: Literal["mean", "cls"],
     *,
-    projected: bool = False,
+    every_layer: bool = False,
     seed: int = 0,
 ) -> Student:
     """A student with the weights of the chosen layers of `base`; None takes all of them.
@@ -138,7 +149,7 @@ def cut(
     A projection starts at random, from `seed`; `initialise.fit_projection` gives it a better start.
 
     Args:
-        projected: as in `StudentShape`.
+        every_layer: as in `StudentShape`.
 
     Raises:
         ModelError: `base` is not a plain BERT encoder, or has no such layer.
@@ -155,7 +166,7 @@ def cut(
             f"{config.num_hidden_layers - 1}"
         )
     torch.manual_seed(seed)
-    student = Student(_shape_of(config, len(chosen), ndim, pooling, projected))
+    student = Student(_shape_of(config, len(chosen), ndim, pooling, every_layer))
     embeddings: Any = base.embeddings
     with torch.no_grad():
         student.words.weight.copy_(embeddings.word_embeddings.weight)
@@ -174,12 +185,12 @@ def macs(shape: StudentShape, tokens: int) -> int:
     """
     weights = 4 * shape.hidden**2 + 2 * shape.hidden * shape.intermediate
     attention = 2 * tokens * shape.hidden
-    projection = shape.hidden * shape.ndim if shape.has_projection else 0
+    projection = shape.pooled * shape.ndim if shape.has_projection else 0
     return shape.layers * tokens * (weights + attention) + projection
 
 
 def _shape_of(
-    config: PretrainedConfig, layers: int, ndim: int, pooling: Literal["mean", "cls"], projected: bool
+    config: PretrainedConfig, layers: int, ndim: int, pooling: Literal["mean", "cls"], every_layer: bool
 ) -> StudentShape:
     return StudentShape(
         vocabulary=config.vocab_size,
@@ -191,7 +202,7 @@ def _shape_of(
         ndim=ndim,
         epsilon=config.layer_norm_eps,
         pooling=pooling,
-        projected=projected,
+        every_layer=every_layer,
     )
 
 

@@ -81,7 +81,7 @@ def make_encoders(
 
 def _stage(spec: StudentSpec, training: TrainingSpec, lessons_key: str, workspace: Workspace) -> Stage:
     """A base encoder of its own is an input; the teacher already is one of the lessons."""
-    base = () if spec.base == "teacher" else (fingerprint.of_path(spec.base),)
+    base = () if spec.base == "teacher" else (fingerprint.of_path(spec.base), "every layer")
     return workspace.stage("student", __version__, lessons_key, spec, training, version("torch"), *base)
 
 

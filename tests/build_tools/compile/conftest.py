@@ -18,7 +18,7 @@ def small_student() -> Callable[..., Student]:
 
 
 def _student(
-    ndim: int = 32, pooling: Literal["mean", "cls"] = "mean", *, layers: int = 2, projected: bool = False
+    ndim: int = 32, pooling: Literal["mean", "cls"] = "mean", *, layers: int = 2, every_layer: bool = False
 ) -> Student:
     """Narrow, with weights larger than at the start of training."""
     torch.manual_seed(5)
@@ -33,7 +33,7 @@ def _student(
             ndim=ndim,
             epsilon=1e-12,
             pooling=pooling,
-            projected=projected,
+            every_layer=every_layer,
         )
     )
     return module.eval()

@@ -50,6 +50,17 @@ def test_the_graph_is_fused_and_quantized(compiled: Path) -> None:
     assert not kinds.keys() & {"MatMul", "Gemm", "Softmax", "Erf", "Attention"}
 
 
+def test_a_graph_that_reads_every_layer_is_fused_and_quantized_too(
+    tmp_path: Path, small_student: Callable[..., Student]
+) -> None:
+    """That a layer's output has one more reader keeps nothing from being fused."""
+    compile_onnx(small_student(20, every_layer=True), tmp_path / "encoder")
+    kinds = Counter(node.op_type for node in onnx.load(str(tmp_path / "encoder" / MODEL)).graph.node)
+    assert (kinds["QAttention"], kinds["SkipLayerNormalization"]) == (2, 4)
+    assert kinds["MatMulInteger"] + kinds["DynamicQuantizeMatMul"] == 6 + 1
+    assert not kinds.keys() & {"MatMul", "Gemm", "Softmax", "Erf", "Attention"}
+
+
 def test_the_word_table_is_int8(compiled: Path) -> None:
     """No float32 copy of it stays behind."""
     shapes = {tuple(item.dims): item.data_type for item in onnx.load(str(compiled)).graph.initializer}
@@ -79,12 +90,15 @@ def test_inputs_and_output(compiled: Path) -> None:
     assert [(item.name, item.type) for item in session.get_outputs()] == [(OUTPUT, "tensor(float)")]
 
 
-@pytest.mark.parametrize(("ndim", "pooling"), [(32, "mean"), (32, "cls"), (20, "mean")])
+@pytest.mark.parametrize(
+    ("ndim", "pooling", "every_layer"),
+    [(32, "mean", False), (32, "cls", False), (20, "mean", False), (20, "mean", True), (20, "cls", True)],
+)
 def test_it_agrees_with_pytorch(
-    tmp_path: Path, small_student: Callable[..., Student], ndim: int, pooling: str
+    tmp_path: Path, small_student: Callable[..., Student], ndim: int, pooling: str, every_layer: bool
 ) -> None:
-    """At every length, alone and padded, with either pooling and with a projection."""
-    module, path = small_student(ndim, pooling), tmp_path / "encoder" / MODEL
+    """At every length, alone and padded, with either pooling, with a projection of one layer and of all."""
+    module, path = small_student(ndim, pooling, every_layer=every_layer), tmp_path / "encoder" / MODEL
     compile_onnx(module, path.parent)
     rng = np.random.default_rng(0)
     tokens = [rng.integers(0, 80, length).tolist() for length in LENGTHS]

@@ -63,13 +63,14 @@ def fixed(tmp_path_factory: pytest.TempPathFactory, small_student: Callable[...,
 
 
 @pytest.mark.parametrize(
-    ("ndim", "pooling", "projected"), [(32, "mean", False), (32, "cls", False), (20, "mean", True)]
+    ("ndim", "pooling", "every_layer"),
+    [(32, "mean", False), (32, "cls", False), (20, "mean", True), (20, "cls", True)],
 )
 def test_a_fixed_length_is_the_same_student(
-    small_student: Callable[..., Student], ndim: int, pooling: str, projected: bool
+    small_student: Callable[..., Student], ndim: int, pooling: str, every_layer: bool
 ) -> None:
     """In float32, but for the word table's int8 rows, at every number of tokens up to it."""
-    module = small_student(ndim, pooling, projected=projected)
+    module = small_student(ndim, pooling, every_layer=every_layer)
     expected = encode_tokens(module, tokens())
     fixed = FixedLength(module, 24)
     for ids, vector in zip(tokens(), expected, strict=True):
@@ -101,7 +102,7 @@ def test_any_length_and_fixed_ones_are_the_same_encoder(compiled: Path, fixed: P
 
 def test_a_projection_is_compiled_too(tmp_path: Path, small_student: Callable[..., Student]) -> None:
     """With the first token's state, for once."""
-    module = small_student(20, "cls", projected=True)
+    module = small_student(20, "cls", every_layer=True)
     compile_tflite(module, tmp_path / "encoder.tflite", max_tokens=MAX_TOKENS)
     found = answers(tmp_path / "encoder.tflite", 20)
     assert (found * encode_tokens(module, tokens())).sum(1).min() > 0.99

@@ -39,7 +39,7 @@ def test_a_student_of_all_layers_is_the_teacher(tower: Tower) -> None:
     """Uncut and unprojected, it gives the teacher's vectors."""
     base = Base.load(tower, "teacher")
     texts = ["knead the dough", "anchor"]
-    student = cut(base.model, None, tower.ndim, base.pooling, projected=not base.aligned).eval()
+    student = cut(base.model, None, tower.ndim, base.pooling, every_layer=not base.aligned).eval()
     assert student.projection is None
     tokens = base.tokenizer(texts)["input_ids"]
     assert encode_tokens(student, tokens) == pytest.approx(tower.encode_queries(texts), abs=1e-5)

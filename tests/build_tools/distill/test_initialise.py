@@ -36,10 +36,10 @@ def lesson(tower: Tower) -> tuple[list[list[int]], NDArray[np.float32]]:
     return tower.tokenizer(TEXTS)["input_ids"], tower.encode_queries(TEXTS)
 
 
-def student_of(tower: Tower, ndim: int = 32, *, projected: bool = True, seed: int = 0) -> Student:
+def student_of(tower: Tower, ndim: int = 32, *, every_layer: bool = True, seed: int = 0) -> Student:
     """Two of the tiny teacher's layers."""
     base = Base.load(tower, "teacher")
-    return cut(base.model, (0, 2), ndim, base.pooling, projected=projected, seed=seed)
+    return cut(base.model, (0, 2), ndim, base.pooling, every_layer=every_layer, seed=seed)
 
 
 def test_a_linear_relation_is_found() -> None:
@@ -130,7 +130,7 @@ def test_an_even_sample_is_read(tower: Tower, monkeypatch: pytest.MonkeyPatch) -
 def test_a_student_without_a_projection(tower: Tower) -> None:
     """Is left as it is."""
     tokens, targets = lesson(tower)
-    student = student_of(tower, projected=False)
+    student = student_of(tower, every_layer=False)
     before = {name: weight.clone() for name, weight in student.state_dict().items()}
     fit_projection(student, tokens, targets)
     assert all(torch.equal(weight, before[name]) for name, weight in student.state_dict().items())

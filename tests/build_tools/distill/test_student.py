@@ -98,10 +98,10 @@ def test_a_projection_is_added_where_dimensions_differ() -> None:
 
 
 def test_a_projection_between_equal_dimensions() -> None:
-    """Is added when asked for: another model's space may be as wide as the teacher's."""
-    student = cut(bert(), (0,), 32, "mean", projected=True)
+    """Is added where every layer is read: another model's space may be as wide as the teacher's."""
+    student = cut(bert(), (0,), 32, "mean", every_layer=True)
     assert student.shape.has_projection
-    assert student.get_parameter("projection.weight").shape == (32, 32)
+    assert student.get_parameter("projection.weight").shape == (32, 2 * 32)
 
 
 def test_what_the_projection_reads() -> None:
@@ -116,10 +116,30 @@ def test_what_the_projection_reads() -> None:
         torch.testing.assert_close(student(*inputs), expected)
 
 
+@pytest.mark.parametrize("pooling", ["mean", "cls"])
+def test_every_layer_is_read(pooling: Any) -> None:
+    """Side by side: what students of no, of one and of two layers pool."""
+    base = bert()
+    student = cut(base, (0, 1), 20, pooling, every_layer=True).eval()
+    inputs = pad(SEQUENCES)
+    with torch.no_grad():
+        parts = student.pooled(*inputs).split(32, dim=1)
+        for part, layers in zip(parts[1:], ((0,), (0, 1)), strict=True):
+            torch.testing.assert_close(part, cut(base, layers, 32, pooling).eval().pooled(*inputs))
+        words = base.embeddings(inputs[0])
+        weights = inputs[1][:, :, None].float()
+        mean = (words * weights).sum(1) / weights.sum(1)
+        torch.testing.assert_close(parts[0], words[:, 0] if pooling == "cls" else mean)
+        assert student.projection is not None
+        expected = torch.nn.functional.normalize(student.projection(torch.cat(parts, 1)), dim=1)
+        torch.testing.assert_close(student(*inputs), expected)
+
+
+@pytest.mark.parametrize("every_layer", [False, True])
 @pytest.mark.parametrize(("layers", "ndim", "tokens"), [((0,), 32, 1), ((0, 2), 32, 7), ((0, 1, 2), 20, 16)])
-def test_macs(layers: tuple[int, ...], ndim: int, tokens: int) -> None:
+def test_macs(layers: tuple[int, ...], ndim: int, tokens: int, every_layer: bool) -> None:
     """Half of the floating-point operations that PyTorch counts."""
-    student = cut(bert(), layers, ndim, "mean").eval()
+    student = cut(bert(), layers, ndim, "mean", every_layer=every_layer).eval()
     ids = torch.ones((1, tokens), dtype=torch.int64)
     with torch.no_grad(), FlopCounterMode(display=False) as counter:
         student(ids, ids)
@@ -130,7 +150,7 @@ def test_macs_by_hand() -> None:
     """One layer, one token: four square maps, two to and from the intermediate, two products of attention."""
     shape = StudentShape(60, 64, 32, 48, 4, 1, 32, 1e-12, "mean")
     assert macs(shape, 1) == 4 * 32 * 32 + 2 * 32 * 48 + 2 * 32
-    assert macs(replace(shape, projected=True), 1) == macs(shape, 1) + 32 * 32
+    assert macs(replace(shape, every_layer=True), 1) == macs(shape, 1) + 2 * 32 * 32
 
 
 def test_a_layer_beyond_the_base() -> None:
