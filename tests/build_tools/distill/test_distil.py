@@ -134,7 +134,7 @@ def test_fewer_dimensions_start_from_the_teachers_reduction(teacher: Teacher, st
 
 
 def test_a_base_of_another_width(teacher: Teacher, teacher_folder: Path, tmp_path: Path) -> None:
-    """Its projection is fitted before the first step, so that it starts far from nowhere."""
+    """Its projection reads every layer, and is fitted before the first step: it starts far from nowhere."""
     base = tmp_path / "narrow"
     torch.manual_seed(4)
     config = BertConfig.from_pretrained(teacher_folder, hidden_size=16, intermediate_size=24)
@@ -144,6 +144,7 @@ def test_a_base_of_another_width(teacher: Teacher, teacher_folder: Path, tmp_pat
     made = make(course(teacher), student, Workspace(tmp_path).stage("student"))
     assert isinstance(made.student, Student)
     assert (made.student.shape.hidden, made.student.shape.ndim) == (16, 32)
+    assert made.student.get_parameter("projection.weight").shape == (32, (1 + len(made.layers)) * 16)
     assert made.curve[0].held_out_cosine > 0.5
 
 
