@@ -18,8 +18,9 @@ from build_tools.fusion import settings
 from build_tools.recipe import FusionSpec
 from edge_runtime import candidates, fusion, manifest
 from edge_runtime.candidates import Candidate, Grouped
-from edge_runtime.lexical import LexicalIndex, WordScores
+from edge_runtime.lexical import LexicalIndex
 from edge_runtime.ranking import Ranking
+from edge_runtime.word_scores import WordScores
 
 
 @dataclass(frozen=True, slots=True)

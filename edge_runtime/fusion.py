@@ -23,8 +23,8 @@ import math
 import numpy as np
 
 from edge_runtime.candidates import Candidate, Evidence, Grouped
-from edge_runtime.lexical import WordScores
 from edge_runtime.manifest import FusionSpec
+from edge_runtime.word_scores import WordScores
 
 WORDS_PULL = 1.4
 """What the log odds of the dense weight lose when every passage shares a word with the query."""

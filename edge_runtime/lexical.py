@@ -15,7 +15,6 @@ scores are BM25's as Lucene defines it (Kamphuis et al., ECIR 2020), computed be
 
 from __future__ import annotations
 
-import math
 from bisect import bisect_left
 from dataclasses import dataclass
 from typing import Any
@@ -28,8 +27,9 @@ from edge_runtime.allowed import Allowed
 from edge_runtime.bundle import Bundle
 from edge_runtime.errors import BundleError, ClosedError, CompatibilityError
 from edge_runtime.manifest import LexicalSpec
-from edge_runtime.ranking import Ranking, empty
+from edge_runtime.ranking import Ranking
 from edge_runtime.residence import Residence
+from edge_runtime.word_scores import Postings, WordScores, add_up
 
 TERMS = "terms.bin"
 OFFSETS = "terms.offsets.npy"
@@ -51,74 +51,19 @@ class _Views:
     terms: memoryview
     offsets: memoryview  # of int64, as is indptr: read one by one, at half of what an array takes
     indptr: memoryview
-    rows: NDArray[np.int32]
+    rows: NDArray[np.uint32]  # a negative number becomes one beyond all passages
     scores: NDArray[np.float32]
 
-    def postings(self, term: str) -> slice | None:
-        """Where the term's postings lie; None for an unknown term."""
+    def postings(self, term: str) -> Postings | None:
+        """The term's; None for an unknown term."""
         text, offsets = self.terms, self.offsets
         count = len(offsets) - 1
         wanted = term.encode()
         i = bisect_left(range(count), wanted, key=lambda t: text[offsets[t] : offsets[t + 1]].tobytes())
         if i == count or text[offsets[i] : offsets[i + 1]] != wanted:
             return None
-        return slice(self.indptr[i], self.indptr[i + 1])
-
-
-@dataclass(frozen=True, slots=True)
-class WordScores:
-    """A query's BM25 scores over all passages.
-
-    Attributes:
-        totals: float32 (passages,), 0 where no word is shared.
-        rows: int64 (n,), rising: those that share a word.
-        scores: float32 (n,), theirs.
-    """
-
-    totals: NDArray[np.float32]
-    rows: NDArray[np.int64]
-    scores: NDArray[np.float32]
-
-    @property
-    def passages(self) -> int:
-        """How many there are in all."""
-        return len(self.totals)
-
-    @property
-    def share(self) -> float:
-        """Of the passages that share a word with the query, 0 to 1."""
-        return len(self.rows) / self.passages
-
-    @property
-    def best_score(self) -> float:
-        """The highest; 0 where no passage shares a word."""
-        return float(self.scores.max(initial=0))
-
-    def moments(self) -> tuple[float, float]:
-        """Mean and standard deviation over all passages."""
-        scores = self.scores.astype(np.float64)
-        mean = float(scores.sum()) / self.passages
-        return mean, math.sqrt(max(0.0, float(scores @ scores) / self.passages - mean**2))
-
-    def of(self, rows: NDArray[np.int64]) -> NDArray[np.float32]:
-        """The scores of these passages, shape as given."""
-        return self.totals[rows]
-
-    def best(self, count: int, *, allowed: Allowed | None = None) -> Ranking:
-        """The first `count` of the allowed passages, best first, equals by row; none that shares no word."""
-        rows, scores = self.rows, self.scores
-        if allowed is not None:
-            kept = allowed.mask[rows]
-            rows, scores = rows[kept], scores[kept]
-        if count < 1 or not len(rows):
-            return empty()
-        if len(rows) > count:
-            last = np.partition(scores, len(rows) - count)[len(rows) - count]
-            # Every equal of the last one is kept: the lower rows win, not the luck of a partition.
-            kept = scores >= last
-            rows, scores = rows[kept], scores[kept]
-        order = np.argsort(-scores, kind="stable")[:count]
-        return Ranking(rows[order], scores[order])
+        where = slice(self.indptr[i], self.indptr[i + 1])
+        return Postings(self.rows[where], self.scores[where]) if where.start < where.stop else None
 
 
 class LexicalIndex:
@@ -130,6 +75,7 @@ class LexicalIndex:
         self._spec = spec
         self._source = source
         self._residence = residence
+        self._idle: list[NDArray[np.float32]] = []  # for `add_up`, as many as ever searched at once
 
     @classmethod
     def open(cls, bundle: Bundle, spec: LexicalSpec) -> LexicalIndex:
@@ -150,7 +96,9 @@ class LexicalIndex:
         _check_ends(indptr, spec.terms, len(rows), f"{source}/{INDPTR}")
         _check_ends(indptr, spec.terms, len(scores), f"{source}/{INDPTR}")
         postings = bundle.residence(f"{spec.path}/{ROWS}", f"{spec.path}/{SCORES}")
-        return cls(_Views(terms, offsets.data, indptr.data, rows, scores), spec, source, postings)
+        return cls(
+            _Views(terms, offsets.data, indptr.data, rows.view(np.uint32), scores), spec, source, postings
+        )
 
     def search(self, query: str, count: int, *, allowed: Allowed | None = None) -> Ranking:
         """The passages that share terms with the query, best first, equals by row.
@@ -172,27 +120,30 @@ class LexicalIndex:
         if views is None:
             raise ClosedError("the word index has been closed; open the bundle again")
         found = words.terms(query[:MAX_QUERY_CHARS], self._spec.stemmer)[:MAX_QUERY_TERMS]
-        slices = [where for term in found if (where := views.postings(term)) is not None]
-        totals = self._sum(views, slices)
-        rows = np.flatnonzero(totals > 0)
-        return WordScores(totals, rows, totals[rows])
+        lists = [postings for term in found if (postings := views.postings(term)) is not None]
+        scores = self._add_up(lists)
+        self._residence.touch(8 * len(scores.rows))
+        return scores
 
     def close(self) -> None:
         """Drops every view into the bundle. Closing twice is harmless."""
         self._views = None
+        self._idle.clear()
 
-    def _sum(self, views: _Views, slices: list[slice]) -> NDArray[np.float32]:
-        totals = np.zeros(self._spec.count, np.float32)
+    def _add_up(self, lists: list[Postings]) -> WordScores:
         try:
-            for where in slices:
-                totals[views.rows[where]] += views.scores[where]
+            cells = self._idle.pop()
+        except IndexError:  # every other one is in use
+            cells = np.zeros(self._spec.count, np.float32)
+        try:
+            scores = add_up(lists, cells)
         except IndexError:
             raise BundleError(
                 f"{self._source}/{ROWS}: names a passage beyond the {self._spec.count} of the bundle; "
                 "rebuild the bundle"
             ) from None
-        self._residence.touch(8 * sum(where.stop - where.start for where in slices))
-        return totals
+        self._idle.append(cells)
+        return scores
 
 
 def _check_writer(spec: LexicalSpec, source: str) -> None:

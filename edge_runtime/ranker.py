@@ -19,9 +19,10 @@ from edge_runtime.deadline import Clock
 from edge_runtime.dense import DenseIndex
 from edge_runtime.device_config import DEFAULT, DeviceConfig
 from edge_runtime.documents import Documents
-from edge_runtime.lexical import LexicalIndex, WordScores
+from edge_runtime.lexical import LexicalIndex
 from edge_runtime.ranking import Ranking
 from edge_runtime.tower import QueryTower
+from edge_runtime.word_scores import WordScores
 
 ENCODER, DENSE = "encoder", "dense"
 """What can be dropped: the encoder, for a smaller one; the dense stage, so that words answer alone."""

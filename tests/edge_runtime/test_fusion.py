@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from edge_runtime import fusion
 from edge_runtime.candidates import Candidate, Grouped
 from edge_runtime.fusion import WORDS_PULL, dense_weight
-from edge_runtime.lexical import WordScores
 from edge_runtime.manifest import FusionSpec
+from edge_runtime.word_scores import Postings, WordScores, add_up
 
 WEIGHTED = FusionSpec(method="weighted", balance=0.0, cosine_mean=0.1, cosine_spread=0.1)
 
@@ -105,8 +105,8 @@ def scored(*pairs: tuple[int, float]) -> Grouped:
 
 def words_of(totals: NDArray[np.float32]) -> tuple[Grouped, WordScores]:
     """All that words say, and the list of what they find, of passages that are documents."""
-    rows = np.flatnonzero(totals > 0)
-    scores = WordScores(totals, rows, totals[rows])
+    rows = np.flatnonzero(totals > 0).astype(np.uint32)
+    scores = add_up([Postings(rows, totals[rows])] if len(rows) else [], np.zeros_like(totals))
     best = scores.best(len(totals))
     return Grouped(best.rows.astype(np.int32), best.rows, best.scores), scores
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from concurrent.futures import ThreadPoolExecutor
 
 import bm25s
 import numpy as np
@@ -254,3 +255,28 @@ def test_a_posting_beyond_the_passages(build, tmp_path, row):
     np.save(path, np.full_like(np.load(path), row))
     with pytest.raises(BundleError, match="names a passage beyond the 5"):
         reader().search("file", 1)
+
+
+def test_an_error_leaves_the_next_query_whole(build, tmp_path):
+    """Scores of a query that met a bad posting do not show up in the next one."""
+    _, reader = build()
+    path = tmp_path / "lexical" / lexical.ROWS
+    damaged = np.load(path)
+    damaged[-1] = 5  # the last term's: "tree"
+    np.save(path, damaged)
+    index = reader()
+    expected = index.search("removes a file", 5).scores.tolist()
+    with pytest.raises(BundleError, match="names a passage beyond"):
+        index.search("file tree", 1)
+    assert index.search("removes a file", 5).scores.tolist() == expected
+
+
+def test_threads(build):
+    """Many at once: each has sums of its own."""
+    _, reader = build([f"pump {'valve ' * (i % 7)} leak {i % 50}" for i in range(2000)])
+    index = reader()
+    queries = [f"valve {i} pump" for i in range(50)]
+    expected = [index.search(query, 20).rows.tolist() for query in queries]
+    with ThreadPoolExecutor(8) as pool:
+        found = list(pool.map(lambda query: rows(index, query, 20), queries * 10))
+    assert found == expected * 10
