@@ -151,7 +151,7 @@ def _fixed(spec: FusionSpec, weight: float) -> Way:
     odds = math.log(weight / (1 - weight))
 
     def join(each: Found) -> list[Candidate]:
-        balance = odds + fusion.WORDS_PULL * each.scores.share
+        balance = odds - fusion.tilt(each.dense, each.scores, spec)
         return _joined(dataclasses.replace(spec, method="weighted", balance=balance))(each)
 
     return join

@@ -11,9 +11,9 @@ by chance, and the lead of the best over the average. A list whose best stands o
     score(d)   = weight * meaning(d) + (1 - weight) * words(d)
 
 The chance of cosines is measured at the build (`FusionSpec`); that of BM25 scores is the query's own, over
-all passages. `weight` is a logistic function of the share of passages that have a word in common with the
-query. How it was chosen, and what it is worth on collections that had no part in choosing it:
-benchmarks/RESULTS.md, "Fusion".
+all passages. `weight` is a logistic function of two things: meaning counts less the more passages have a word
+in common with the query, and more the farther the nearest stands out. How it was chosen, and what it is worth
+on collections that had no part in choosing it: benchmarks/RESULTS.md, "Fusion".
 """
 
 from __future__ import annotations
@@ -28,6 +28,9 @@ from edge_runtime.word_scores import WordScores
 
 WORDS_PULL = 1.4
 """What the log odds of the dense weight lose when every passage shares a word with the query."""
+
+LEAD_PULL, USUAL_LEAD = 0.2, 4.5
+"""What they gain with each spread by which the nearest leads over the average, and where that begins."""
 
 
 def fuse(
@@ -80,7 +83,7 @@ def by_score(
     Args:
         scores: the BM25 scores behind `lexical`, which those of dense hits beyond that list are read from.
     """
-    weight = dense_weight(scores.share, spec.balance)
+    weight = dense_weight(tilt(dense, scores, spec), spec.balance)
     cosines = dense.scores.astype(np.float64)  # so that a hit's parts add up to its score, to the last digit
     near = (weight / _unit_of_meaning(dense, spec)) * (cosines - cosines[-1:])
     of_near = scores.of(dense.rows)
@@ -104,21 +107,25 @@ def by_score(
     return candidates
 
 
-def dense_weight(share: float, balance: float) -> float:
-    """How much meaning counts, 0 to 1; words count the rest.
+def dense_weight(tilt: float, balance: float) -> float:
+    """How much meaning counts, 0 to 1; words count the rest. Log odds of the query and of the corpus."""
+    return 1 / (1 + math.exp(-balance - tilt))
 
-    Args:
-        share: of the passages that have a word in common with the query.
-        balance: log odds at a share of 0.
-    """
-    return 1 / (1 + math.exp(WORDS_PULL * share - balance))
+
+def tilt(dense: Grouped, scores: WordScores, spec: FusionSpec) -> float:
+    """What a query itself says for meaning, or against it where it is negative."""
+    lead = _lead_of_meaning(dense, spec) / spec.cosine_spread
+    return LEAD_PULL * (lead - USUAL_LEAD) - WORDS_PULL * scores.share
+
+
+def _lead_of_meaning(dense: Grouped, spec: FusionSpec) -> float:
+    best = float(dense.scores[0]) if len(dense.scores) else 0.0
+    # A query that is like nothing in the corpus has no lead; it must not be stretched into one.
+    return max(best - spec.cosine_mean, spec.cosine_spread)
 
 
 def _unit_of_meaning(dense: Grouped, spec: FusionSpec) -> float:
-    best = float(dense.scores[0]) if len(dense.scores) else 0.0
-    # A query that is like nothing in the corpus has no lead; it must not be stretched into one.
-    lead = max(best - spec.cosine_mean, spec.cosine_spread)
-    return math.sqrt(spec.cosine_spread * lead)
+    return math.sqrt(spec.cosine_spread * _lead_of_meaning(dense, spec))
 
 
 def _unit_of_words(scores: WordScores) -> float:

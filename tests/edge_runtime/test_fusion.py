@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from edge_runtime import fusion
 from edge_runtime.candidates import Candidate, Grouped
-from edge_runtime.fusion import WORDS_PULL, dense_weight
+from edge_runtime.fusion import LEAD_PULL, USUAL_LEAD, WORDS_PULL, dense_weight
 from edge_runtime.manifest import FusionSpec
 from edge_runtime.word_scores import Postings, WordScores, add_up
 
@@ -127,7 +127,7 @@ def by_score(dense: Grouped, found: NDArray[np.float32], spec: FusionSpec = WEIG
 def test_scores_by_hand() -> None:
     """Sixteen passages, two with words; meaning leads by .8 over the mean of .1, words by 8 over .75."""
     found = by_score(scored((0, 0.9), (1, 0.5), (2, 0.4)), totals(16, p1=8.0, p3=4.0))
-    weight = 1 / (1 + math.exp(WORDS_PULL * 2 / 16))
+    weight = 1 / (1 + math.exp(WORDS_PULL * 2 / 16 - LEAD_PULL * (8 - USUAL_LEAD)))
     meaning = math.sqrt(0.1 * 0.8)
     words = math.sqrt(np.std([8, 4] + [0] * 14) * (8 - 0.75))
     expected = {
@@ -191,10 +191,22 @@ def test_one_passage_in_all() -> None:
     assert math.isfinite(only.score)
 
 
-@pytest.mark.parametrize(("share", "balance"), [(0.0, 0.0), (1.0, WORDS_PULL), (0.5, WORDS_PULL / 2)])
-def test_an_even_weight(share: float, balance: float) -> None:
-    """The balance holds against the pull of the words' share."""
-    assert dense_weight(share, balance) == pytest.approx(0.5)
+@pytest.mark.parametrize(("tilt", "balance"), [(0.0, 0.0), (-1.4, 1.4), (2.0, -2.0)])
+def test_an_even_weight(tilt: float, balance: float) -> None:
+    """The corpus' balance holds against what the query says."""
+    assert dense_weight(tilt, balance) == pytest.approx(0.5)
+
+
+def test_what_a_query_says() -> None:
+    """For meaning where the nearest stands out, against it where many passages have its words."""
+    _, half = words_of(np.array([1, 1, 0, 0], np.float32))
+    usual = 0.1 + 0.1 * USUAL_LEAD
+    for best, expected in ((usual, 0.0), (usual + 0.1, LEAD_PULL), (-1.0, LEAD_PULL * (1 - USUAL_LEAD))):
+        found = fusion.tilt(scored((0, best)), half, WEIGHTED)
+        assert found == pytest.approx(expected - WORDS_PULL / 2, abs=1e-6)
+    assert fusion.tilt(scored(), half, WEIGHTED) == pytest.approx(
+        LEAD_PULL * (1 - USUAL_LEAD) - WORDS_PULL / 2
+    )
 
 
 def test_the_balance_tips() -> None:
