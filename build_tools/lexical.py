@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from build_tools import recipe
 from build_tools.errors import BuildError
-from edge_runtime import lexical, manifest, words
+from edge_runtime import languages, lexical, manifest, words
 
 PATH = "lexical"
 """The word index's folder inside a bundle."""
@@ -57,8 +57,15 @@ def write(contents: Iterable[str], directory: Path, *, spec: recipe.LexicalSpec)
         stemmer=spec.stemmer,
         count=len(corpus),
         terms=len(vocabulary),
-        writer={"bm25s": version("bm25s"), "words": words.VERSION},
+        writer=_writer(spec.stemmer),
     )
+
+
+def _writer(stemmer: words.Stemmer) -> dict[str, str]:
+    writer = {"bm25s": version("bm25s"), "words": words.VERSION}
+    if languages.needs_library(stemmer):
+        writer["snowball"] = languages.snowball_version()
+    return writer
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,6 +23,7 @@ from build_tools.recipe_checks import (
 from build_tools.recipe_compile import CompileSpec, Form
 from build_tools.recipe_reranker import RerankingSpec
 from build_tools.recipe_training import LabelsSpec, QueriesSpec, StudentSpec, TeacherSpec, TrainingSpec
+from edge_runtime.languages import Stemmer
 from edge_runtime.manifest import NAME_PATTERN, VERSION_PATTERN
 from edge_runtime.schema import SchemaError, shown
 
@@ -184,7 +185,9 @@ class LexicalSpec:
     """The word index: BM25 as Lucene computes it."""
 
     stemmer: Annotated[
-        Literal["english", "none"], "`english`: Snowball English (Porter2). `none`: words as typed."
+        Stemmer,
+        "The texts' language: how words are cut, which are left out. `folded`: words without accents, for "
+        "other languages and several. `none`: words as typed.",
     ] = "english"
     k1: Annotated[float, "How soon repeated words stop counting."] = 0.9
     b: Annotated[float, "How much long passages are held back, 0 to 1."] = 0.4

@@ -176,7 +176,8 @@ def _type(kind: Any, name: str) -> str:
     if get_origin(kind) is tuple:
         return f"list of {_type(get_args(kind)[0], name)}s".replace("texts", "text")
     if get_origin(kind) is Literal:
-        return " or ".join(f"`{option}`" for option in get_args(kind))
+        *others, last = (f"`{option}`" for option in get_args(kind))
+        return f"{', '.join(others)} or {last}" if len(others) > 4 else " or ".join([*others, last])
     return {str: "text", int: "whole number", float: "number", bool: "`true` or `false`"}[kind]
 
 

@@ -17,12 +17,13 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_runtime import words
+from edge_runtime import languages, words
 from edge_runtime.allowed import Allowed
 from edge_runtime.bundle import Bundle
 from edge_runtime.errors import BundleError, ClosedError, CompatibilityError
@@ -119,7 +120,7 @@ class LexicalIndex:
         views = self._views
         if views is None:
             raise ClosedError("the word index has been closed; open the bundle again")
-        found = words.terms(query[:MAX_QUERY_CHARS], self._spec.stemmer)[:MAX_QUERY_TERMS]
+        found = islice(words.each_term(query[:MAX_QUERY_CHARS], self._spec.stemmer), MAX_QUERY_TERMS)
         lists = [postings for term in found if (postings := views.postings(term)) is not None]
         scores = self._add_up(lists)
         self._residence.touch(8 * len(scores.rows))
@@ -152,6 +153,14 @@ def _check_writer(spec: LexicalSpec, source: str) -> None:
         raise CompatibilityError(
             f"{source}: text was split into terms by version {found}, this runtime splits by version "
             f"{words.VERSION}; update edge-runtime or rebuild the bundle"
+        )
+    if not languages.needs_library(spec.stemmer):
+        return
+    installed = languages.snowball_version()
+    if spec.writer.get("snowball") != installed:
+        raise CompatibilityError(
+            f"{source}: words were cut by Snowball {spec.writer.get('snowball')}, {installed} is installed; "
+            f"pip install 'snowballstemmer=={spec.writer.get('snowball')}.*' or rebuild the bundle"
         )
 
 

@@ -24,6 +24,7 @@ from edge_runtime.encoder_spec import EncoderCost as EncoderCost
 from edge_runtime.encoder_spec import EncoderQuality as EncoderQuality
 from edge_runtime.encoder_spec import EncoderSpec as EncoderSpec
 from edge_runtime.errors import ManifestError, QueryError
+from edge_runtime.languages import Stemmer
 from edge_runtime.reranker_spec import RerankerSpec as RerankerSpec
 from edge_runtime.schema import require, require_match, require_positive, shown
 
@@ -119,7 +120,7 @@ class LexicalSpec:
     variant: Literal["lucene"]
     k1: float
     b: float
-    stemmer: Literal["english", "none"]
+    stemmer: Stemmer
     count: int
     terms: int
     writer: Mapping[str, str]

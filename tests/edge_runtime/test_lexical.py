@@ -280,3 +280,21 @@ def test_threads(build):
     with ThreadPoolExecutor(8) as pool:
         found = list(pool.map(lambda query: rows(index, query, 20), queries * 10))
     assert found == expected * 10
+
+
+def test_another_language(build):
+    """A recipe says which; an index says by which library's version its words were cut."""
+    spec, reader = build(["Die Bücher der Häuser", "Das Wetter"], stemmer="german")
+    assert rows(reader(), "ein Haus") == [0]
+    assert rows(reader(), "die der das") == []
+    other = dataclasses.replace(spec, writer={**spec.writer, "snowball": "2.2"})
+    with pytest.raises(
+        CompatibilityError, match=r"Snowball 2\.2, .* pip install 'snowballstemmer==2\.2\.\*'"
+    ):
+        reader(other)
+
+
+def test_a_query_that_grows_when_it_is_normalized(build):
+    """One character may become eighteen; no more than the first terms are made."""
+    _, reader = build()
+    assert rows(reader(), "\ufdfa" * lexical.MAX_QUERY_CHARS) == []
