@@ -29,7 +29,7 @@ from edge_runtime.bundle import Bundle
 from edge_runtime.errors import BundleError, ClosedError, CompatibilityError
 from edge_runtime.manifest import LexicalSpec
 from edge_runtime.ranking import Ranking
-from edge_runtime.residence import Residence
+from edge_runtime.residence import AROUND, Residence
 from edge_runtime.word_scores import Postings, WordScores, add_up
 
 TERMS = "terms.bin"
@@ -123,7 +123,7 @@ class LexicalIndex:
         found = islice(words.each_term(query[:MAX_QUERY_CHARS], self._spec.stemmer), MAX_QUERY_TERMS)
         lists = [postings for term in found if (postings := views.postings(term)) is not None]
         scores = self._add_up(lists)
-        self._residence.touch(8 * len(scores.rows))
+        self._residence.touch(8 * len(scores.rows) + 2 * AROUND * len(lists))
         return scores
 
     def close(self) -> None:
