@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from edge_runtime import cpu, device_config, encoders
+from edge_runtime import cpu, device_config, encoders, languages
 from edge_runtime.device import Condition, Device
 from edge_runtime.device_config import DeviceConfig
 from edge_runtime.errors import ConfigError
@@ -73,7 +73,8 @@ def examine(
     """
     findings = [*_system(device), *_clock(device, condition)]
     if manifest is not None:
-        findings += [*_engines(device, manifest, probes), _memory(device, condition, manifest)]
+        findings += [*_engines(device, manifest, probes), *_words(manifest)]
+        findings.append(_memory(device, condition, manifest))
     return tuple(findings)
 
 
@@ -133,6 +134,13 @@ def _engines(device: Device, manifest: Manifest, probes: Sequence[Probe]) -> Ite
             if device.versions.get(package) in versions:
                 text = f"{device.versions[package]} crashes on small ARM boards; install another version"
                 yield Finding("problem", package, text)
+
+
+def _words(manifest: Manifest) -> Iterator[Finding]:
+    """A bundle in another language than English may want a library."""
+    spec = manifest.lexical
+    if obstacle := languages.obstacle(spec.stemmer, spec.writer.get("snowball")):
+        yield Finding("problem", "words", obstacle)
 
 
 def _memory(device: Device, condition: Condition, manifest: Manifest) -> Finding:

@@ -93,6 +93,26 @@ def snowball_version() -> str:
     )
 
 
+def obstacle(stemmer: Stemmer, made_by: str | None) -> str | None:
+    """Why the words of an index cannot be cut here as they were there; None where they can.
+
+    Args:
+        made_by: the version of Snowball that cut them.
+    """
+    if not needs_library(stemmer):
+        return None
+    try:
+        installed = snowball_version()
+    except CompatibilityError as error:
+        return str(error)
+    if installed == made_by:
+        return None
+    return (
+        f"words were cut by Snowball {made_by}, {installed} is installed; "
+        f"pip install 'snowballstemmer=={made_by}.*' or rebuild the bundle"
+    )
+
+
 def folded(word: str) -> str:
     """The word without accents and vowel marks; Indic, Thai and Korean signs stay."""
     if word.isascii():

@@ -154,14 +154,8 @@ def _check_writer(spec: LexicalSpec, source: str) -> None:
             f"{source}: text was split into terms by version {found}, this runtime splits by version "
             f"{words.VERSION}; update edge-runtime or rebuild the bundle"
         )
-    if not languages.needs_library(spec.stemmer):
-        return
-    installed = languages.snowball_version()
-    if spec.writer.get("snowball") != installed:
-        raise CompatibilityError(
-            f"{source}: words were cut by Snowball {spec.writer.get('snowball')}, {installed} is installed; "
-            f"pip install 'snowballstemmer=={spec.writer.get('snowball')}.*' or rebuild the bundle"
-        )
+    if obstacle := languages.obstacle(spec.stemmer, spec.writer.get("snowball")):
+        raise CompatibilityError(f"{source}: {obstacle}")
 
 
 def _typed(bundle: Bundle, spec: LexicalSpec, name: str, dtype: str) -> NDArray[Any]:

@@ -158,6 +158,13 @@ def test_versions_that_crash(manifest: Manifest) -> None:
     assert {each.level for each in findings} == {"good"}
 
 
+def test_a_language_that_wants_a_library(manifest: Manifest) -> None:
+    """The installed Snowball must be the one that cut the words of the bundle."""
+    words = replace(manifest.lexical, stemmer="german", writer={**manifest.lexical.writer, "snowball": "2.2"})
+    found = told("problem", "words", replace(manifest, lexical=words))
+    assert found.startswith("words were cut by Snowball 2.2, ")
+
+
 def test_memory(manifest: Manifest) -> None:
     """Too little for the process; too little for the indexes as well; not told."""
     process = doctor.PROCESS_BYTES["onnx"]

@@ -111,6 +111,8 @@ def test_no_library(monkeypatch):
     with pytest.raises(CompatibilityError, match=r"pip install 'edge-runtime\[languages\]'"):
         words.terms("Häuser", "german")
     assert words.terms("houses", "english") == ["hous"]
+    assert "pip install" in (languages.obstacle("german", "3.1") or "")
+    assert languages.obstacle("english", None) is None
 
 
 def test_the_version_counts_to_the_minor(monkeypatch):
