@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from build_tools import documents, fields, index, lexical, loose, recipe
+from build_tools import documents, fields, index, lexical, loose, recipe, tuning
 from build_tools.corpus.document import Passage
 from edge_runtime import manifest
 from edge_runtime.allowed import Allowed
@@ -24,6 +25,9 @@ SHARES = {"half": 50.0, "tenth": 10.0, "hundredth": 1.0, "few": 0.01}
 
 FIELDS = ("chance", "cluster", "serial")
 
+KINDS: tuple[Literal["exact", "hnsw", "two-stage", "ivf"], ...] = ("exact", "hnsw", "two-stage", "ivf")
+
+_RECALL, _TUNING = 0.98, 100  # of so many queries that are not measured
 _CLUSTERS = 2000
 _VOCABULARY = 30_000
 _TIE = 1e-5
@@ -34,6 +38,7 @@ class Made:
     """The corpus; a document is a passage.
 
     Attributes:
+        indexes: each kind's files, and what the manifest would say of it.
         queries: float32 (queries, ndim), of unit length.
         questions: as many texts.
         cosines: float32 (queries, passages), of the int8 vectors.
@@ -41,7 +46,7 @@ class Made:
 
     folder: Path
     bundle: Bundle
-    index: manifest.IndexSpec
+    indexes: Mapping[str, tuple[Bundle, manifest.IndexSpec]]
     lexical: manifest.LexicalSpec
     queries: NDArray[np.float32]
     questions: Sequence[str]
@@ -50,7 +55,7 @@ class Made:
     @property
     def passages(self) -> int:
         """How many there are."""
-        return self.index.count
+        return self.cosines.shape[1]
 
     @contextmanager
     def selection(self, indexed: Sequence[str]) -> Iterator[Selection]:
@@ -78,16 +83,32 @@ def make(folder: Path, passages: int, ndim: int, queries: int, seed: int = 0) ->
     sizes = chance.dirichlet(np.full(_CLUSTERS, 0.5))
     member = chance.choice(_CLUSTERS, passages, p=sizes)
     vectors = _units(centres[member] + 0.8 * chance.standard_normal((passages, ndim), np.float32) * fading)
-    near = centres[chance.choice(_CLUSTERS, queries, p=sizes)]
-    asked = _units(near + chance.standard_normal((queries, ndim), np.float32) * fading)
+    near = centres[chance.choice(_CLUSTERS, queries + _TUNING, p=sizes)]
+    asked = _units(near + chance.standard_normal((queries + _TUNING, ndim), np.float32) * fading)
+    asked, tuning_by = asked[:queries], asked[queries:]
     texts, questions = _words(chance, passages, 20), _words(chance, queries, 6)
     about = zip(_spread(chance.permutation(passages)), _spread(_by_cluster(chance, member)), strict=True)
     documents.write(_passages(texts, about), folder)
     fields.write(folder, FIELDS)
-    spec = index.write(vectors, folder, spec=recipe.IndexSpec(), advance=lambda _: None)
+    indexes = dict(_indexes(vectors, tuning_by, folder))
     words = lexical.write(texts, folder, spec=recipe.LexicalSpec(stemmer="none"))
-    cosines = _cosines(quantize(asked, spec.scale), quantize(vectors, spec.scale))
-    return Made(folder, loose.bundle(folder), spec, words, asked, questions, cosines)
+    scale = indexes["exact"][1].scale
+    cosines = _cosines(quantize(asked, scale), quantize(vectors, scale))
+    return Made(folder, loose.bundle(folder), indexes, words, asked, questions, cosines)
+
+
+def _indexes(
+    vectors: NDArray[np.float32], queries: NDArray[np.float32], folder: Path
+) -> Iterator[tuple[str, tuple[Bundle, manifest.IndexSpec]]]:
+    """One of each kind, which looks as far as held-out queries ask for."""
+    for kind in KINDS:
+        place, wanted = folder / kind, recipe.IndexSpec(strategy=kind)
+        place.mkdir()
+        spec = index.write(vectors, place, spec=wanted, advance=lambda _: None)
+        spec = tuning.tuned(
+            spec, place, vectors, queries, wanted=wanted, recall=_RECALL, advance=lambda _: None
+        )
+        yield kind, (loose.bundle(place), spec)
 
 
 def _units(vectors: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -94,14 +94,14 @@ class Bundle:
 
     def residence(self, *members: str) -> Residence:
         """Counts what is touched of some mapped files, and gives their pages back when it is much."""
-        maps = [self._maps[member] for member in members if member in self._maps]
-        size = sum(len(each) for each in maps)
+        size = sum(len(self._maps[member]) for member in members if member in self._maps)
+        return Residence(size, lambda: self.give_back(*members))
 
-        def release() -> None:
-            for each in maps:
-                each.madvise(mmap.MADV_DONTNEED)  # of a file's mapping nothing is lost
-
-        return Residence(size, release)
+    def give_back(self, *members: str) -> None:
+        """Gives the pages of mapped files back to the system; of a file's mapping nothing is lost."""
+        for member in members:
+            if member in self._maps:
+                self._maps[member].madvise(mmap.MADV_DONTNEED)
 
     def prefetch(self) -> None:
         """Asks the system to read ahead what is mapped so far; it may already be there, or not fit.

@@ -29,6 +29,7 @@ from edge_runtime import stored_vectors
 from edge_runtime.allowed import Allowed
 from edge_runtime.bundle import Bundle
 from edge_runtime.errors import BundleError
+from edge_runtime.exact_scan import IN_PLACE_A_GATHERED
 from edge_runtime.manifest import IndexSpec
 from edge_runtime.places import array
 from edge_runtime.ranking import Ranking
@@ -38,7 +39,7 @@ from edge_runtime.vector_index import VectorIndex
 _SPARE = 4  # estimates for each that is asked for, where more are asked for than the build tuned for
 _ROUGHLY = 8  # estimated once more for each that is compared
 _CODES = 32_768  # estimated at a time: 2 MB of 384 dimensions
-_ESTIMATES_A_GATHERED = 4  # estimated in the time in which one vector is gathered and compared
+_GATHERED_AN_ESTIMATE = 2  # vectors gathered and compared in the time of one that is estimated
 _CELLS_A_GATHERED = 8  # centroids likewise
 
 
@@ -117,8 +118,16 @@ class CellIndex(VectorIndex):
         cells = len(self._opened().centroids)
         probed = self._spec.count * min(1.0, (self._spec.probes or 1) / cells)
         return int(
-            max(self._spec.expansion, 2 * count) + probed / _ESTIMATES_A_GATHERED + cells / _CELLS_A_GATHERED
+            max(self._spec.expansion, 2 * count) + _GATHERED_AN_ESTIMATE * probed + cells / _CELLS_A_GATHERED
         )
+
+    def comparing(self, allowed: Allowed) -> int:
+        """See `VectorIndex`."""
+        return self._opened().stored.among.cost(allowed) // IN_PLACE_A_GATHERED
+
+    def compare(self, query: NDArray[np.int8], count: int, allowed: Allowed) -> Ranking:
+        """Where the vectors lie."""
+        return self._opened().stored.among.nearest(query, count, allowed)
 
     def vectors(self, rows: NDArray[np.int64]) -> NDArray[np.int8]:
         """See `VectorIndex`."""

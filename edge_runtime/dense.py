@@ -11,7 +11,6 @@ import threading
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_runtime import usearch_index
 from edge_runtime.allowed import Allowed
 from edge_runtime.bundle import Bundle
 from edge_runtime.cells import CellIndex
@@ -22,7 +21,8 @@ from edge_runtime.two_stage import TwoStageIndex
 from edge_runtime.usearch_index import UsearchIndex
 from edge_runtime.vector_index import VectorIndex
 
-_BLOCK = 8192  # vectors gathered at a time: 3 MB of 384 dimensions
+_SURE = 2
+"""Times as long as `nearest` takes to compare each of the allowed may take: only this misses none."""
 
 
 class DenseIndex:
@@ -99,25 +99,11 @@ def quantize(vectors: NDArray[np.float32], scale: float) -> NDArray[np.int8]:
 
 
 def _nearest_allowed(index: VectorIndex, query: NDArray[np.int8], count: int, allowed: Allowed) -> Ranking:
-    """Of few allowed passages every one is compared; of many those that are found, if enough."""
+    """Each of the allowed is compared where that is not much dearer, and where too few of them are found."""
     if count == 0:
         return empty()
-    if allowed.passages > index.compared_in_time(count, allowed.passages):
+    if index.comparing(allowed) > _SURE * index.compared_in_time(count, allowed.passages):
         found = index.nearest(query, count, allowed)
         if len(found) == count:
             return found
-    return _scan(index, query, count, np.flatnonzero(allowed.mask))
-
-
-def _scan(index: VectorIndex, query: NDArray[np.int8], count: int, rows: NDArray[np.int64]) -> Ranking:
-    """The nearest of these rows, by comparing each, a block at a time."""
-    compare = usearch_index.module().search
-    found, scores = [], []
-    for start in range(0, len(rows), _BLOCK):
-        some = rows[start : start + _BLOCK]
-        matches = compare(index.vectors(some), query, min(count, len(some)), exact=True, threads=1)
-        found.append(some[matches.keys])
-        scores.append(1 - matches.distances)
-    joined = np.concatenate(scores)
-    order = np.argsort(-joined, kind="stable")[:count]
-    return Ranking(np.concatenate(found)[order], joined[order])
+    return index.compare(query, count, allowed)

@@ -36,6 +36,10 @@ class Places:
         """The places of these rows. Raises as `rows`."""
         return self._bounded(self._places[rows], "places.npy")
 
+    def allowed(self, mask: NDArray[np.bool_]) -> NDArray[np.int64]:
+        """The places of the rows that are true in `mask`, bool (count,), rising. Raises as `rows`."""
+        return np.flatnonzero(mask[self._bounded(self._rows, "rows.npy")])
+
     def _bounded(self, numbers: NDArray[np.int32], name: str) -> NDArray[np.int64]:
         if len(numbers) and not 0 <= numbers.min() <= numbers.max() < self._count:
             raise BundleError(

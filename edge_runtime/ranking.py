@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -27,3 +28,11 @@ class Ranking:
 def empty() -> Ranking:
     """A ranking of nothing."""
     return Ranking(np.empty(0, np.int64), np.empty(0, np.float32))
+
+
+def best(rankings: Sequence[Ranking], count: int) -> Ranking:
+    """The first `count` of rankings that share no row; equals in the order given."""
+    rows = np.concatenate([each.rows for each in rankings])
+    scores = np.concatenate([each.scores for each in rankings])
+    order = np.argsort(-scores, kind="stable")[:count]
+    return Ranking(rows[order], scores[order])

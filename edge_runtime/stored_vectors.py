@@ -9,7 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_runtime import residence
+from edge_runtime.allowed_scan import AllowedScan
 from edge_runtime.bundle import Bundle
+from edge_runtime.exact_scan import ExactScan
 from edge_runtime.manifest import IndexSpec
 from edge_runtime.places import Places, array
 from edge_runtime.ranking import Ranking
@@ -18,7 +20,12 @@ _BLOCK = 4096  # vectors compared at a time: 6 MB as float32 of 384 dimensions
 
 
 class StoredVectors:
-    """The mapped file, in the folder that the manifest names. One thread at a time."""
+    """The mapped file, in the folder that the manifest names. One thread at a time.
+
+    Attributes:
+        places: the order in which they lie.
+        among: exact search of those that a filter allows.
+    """
 
     def __init__(self, bundle: Bundle, spec: IndexSpec) -> None:
         """Views it and those of `Places`; vectors are not read.
@@ -32,6 +39,7 @@ class StoredVectors:
         member = f"{spec.path}/vectors.npy"
         bundle.read_at_random(member)
         self._residence = bundle.residence(member)
+        self.among = AllowedScan(ExactScan(self._vectors, self._residence), self.places)
 
     def vectors(self, rows: NDArray[np.int64]) -> NDArray[np.int8]:
         """A copy of the vectors of these rows, int8 (rows, ndim). Raises as `Places.of`."""

@@ -22,6 +22,7 @@ from edge_runtime import stored_vectors, usearch_index
 from edge_runtime.allowed import Allowed
 from edge_runtime.bundle import Bundle
 from edge_runtime.errors import BundleError
+from edge_runtime.exact_scan import IN_PLACE_A_GATHERED
 from edge_runtime.manifest import IndexSpec
 from edge_runtime.places import array
 from edge_runtime.ranking import Ranking
@@ -74,6 +75,14 @@ class TwoStageIndex(VectorIndex):
     def compared_in_time(self, count: int, allowed: int) -> int:
         """See `VectorIndex`."""
         return usearch_index.GATHERED_A_CANDIDATE * usearch_index.candidates(self._spec, 2 * count, allowed)
+
+    def comparing(self, allowed: Allowed) -> int:
+        """See `VectorIndex`."""
+        return self._vectors().among.cost(allowed) // IN_PLACE_A_GATHERED
+
+    def compare(self, query: NDArray[np.int8], count: int, allowed: Allowed) -> Ranking:
+        """Where the vectors lie."""
+        return self._vectors().among.nearest(query, count, allowed)
 
     def vectors(self, rows: NDArray[np.int64]) -> NDArray[np.int8]:
         """See `VectorIndex`."""

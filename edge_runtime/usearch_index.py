@@ -8,15 +8,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_runtime import block_scan
 from edge_runtime.allowed import Allowed
-from edge_runtime.block_scan import BlockScan
+from edge_runtime.allowed_scan import AllowedScan
 from edge_runtime.bundle import Bundle
 from edge_runtime.errors import BundleError, CompatibilityError
+from edge_runtime.exact_scan import IN_PLACE_A_GATHERED, ExactScan
 from edge_runtime.lean_import import import_without
 from edge_runtime.manifest import IndexSpec
 from edge_runtime.places import Places
 from edge_runtime.ranking import Ranking
+from edge_runtime.residence import Residence
 from edge_runtime.vector_index import VectorIndex
 from edge_runtime.vectors import Vectors
 
@@ -28,10 +29,9 @@ UNUSED = ("tqdm", "urllib.request", "urllib.error")
 
 # For searches that a filter restricts; benchmarks/filters.py measures what comes of them.
 _SPREAD = 3  # standard deviations of how many allowed ones a number of candidates holds
-_EXPANSIONS = 2  # a graph loses more of the neighbours that are left when others are filtered out
-_IN_PLACE_A_GATHERED = 3  # vectors compared where they lie in the time of one that is gathered
+_EXPANSIONS = 4  # a graph loses more of the neighbours that are left when others are filtered out
 
-GATHERED_A_CANDIDATE = 20
+GATHERED_A_CANDIDATE = 35
 """Allowed vectors compared in the time of one candidate of a graph's search."""
 
 
@@ -39,17 +39,23 @@ class UsearchIndex(VectorIndex):
     """A mapped index. It holds the view that usearch reads from: usearch itself keeps no reference."""
 
     def __init__(
-        self, index: Index, view: memoryview, spec: IndexSpec, source: str, places: Places | None = None
+        self,
+        index: Index,
+        view: memoryview,
+        spec: IndexSpec,
+        source: str,
+        places: Places | None = None,
+        residence: Residence | None = None,
     ) -> None:
-        """Without `places` the keys of `index` are rows."""
+        """Without `places` the keys of `index` are rows; `residence` is that of its file."""
         self._index: Any = index
         self._view = view
         self._places = places
+        self._residence = residence
         self._spec = spec
         self._source = source
         self._vectors: Vectors | None = None  # looks at 64 places of the file: made when it is needed
-        self._by_blocks = block_scan.pays()
-        self._scanner: BlockScan | None = None
+        self._scan: AllowedScan | None = None
 
     @classmethod
     def open(cls, bundle: Bundle, spec: IndexSpec) -> UsearchIndex:
@@ -63,7 +69,10 @@ class UsearchIndex(VectorIndex):
         path = f"{spec.path}/graph.usearch" if spec.has_places else spec.path
         index, view = opened(bundle, path, spec, spec.ndim)
         index.expansion_search = min(spec.expansion, spec.count)
-        return cls(index, view, spec, str(bundle.root / path), places)
+        # A scan reads pages one after the other, which are soon there again. A walk along the graph would
+        # take five times as long, and one alone reads half of the file.
+        residence = bundle.residence(path) if spec.search == "exact" else None
+        return cls(index, view, spec, str(bundle.root / path), places, residence)
 
     def nearest(self, query: NDArray[np.int8], count: int, allowed: Allowed | None) -> Ranking:
         """Where a filter allows many, the nearest of all hold enough of them."""
@@ -76,8 +85,20 @@ class UsearchIndex(VectorIndex):
     def compared_in_time(self, count: int, allowed: int) -> int:
         """See `VectorIndex`."""
         if self._spec.search == "exact":
-            return self._spec.count // _IN_PLACE_A_GATHERED
+            return self._spec.count // IN_PLACE_A_GATHERED
         return GATHERED_A_CANDIDATE * candidates(self._spec, count, allowed)
+
+    def comparing(self, allowed: Allowed) -> int:
+        """See `VectorIndex`."""
+        if (scan := self._in_place()) is None:
+            return super().comparing(allowed)
+        return scan.cost(allowed) // IN_PLACE_A_GATHERED
+
+    def compare(self, query: NDArray[np.int8], count: int, allowed: Allowed) -> Ranking:
+        """Where the vectors lie, if in the order of their keys."""
+        if (scan := self._in_place()) is None:
+            return super().compare(query, count, allowed)
+        return scan.nearest(query, count, allowed)
 
     def vectors(self, rows: NDArray[np.int64]) -> NDArray[np.int8]:
         """See `VectorIndex`."""
@@ -90,10 +111,12 @@ class UsearchIndex(VectorIndex):
     def close(self) -> None:
         """Lets go of the index, then of the view under it."""
         self._index = self._places = None
-        self._vectors = self._scanner = None
+        self._vectors = self._scan = None
         self._view.release()
 
     def _nearest(self, query: NDArray[np.int8], count: int) -> Ranking:
+        if self._spec.search == "exact" and (scan := self._in_place()) is not None:
+            return scan.nearest(query, count, None)
         found = self._by_key(query, count)
         if self._places is None:
             return found
@@ -101,25 +124,23 @@ class UsearchIndex(VectorIndex):
 
     def _by_key(self, query: NDArray[np.int8], count: int) -> Ranking:
         """With keys in the place of rows."""
-        exact = self._spec.search == "exact"
-        if exact and self._by_blocks and (scan := self._block_scan()):
-            return scan.nearest(query, count)
-        matches = self._index.search(query, count, exact=exact, threads=1)
+        matches = self._index.search(query, count, exact=self._spec.search == "exact", threads=1)
         if len(matches) < count:  # a graph may not reach every vector; an exact search does
             matches = self._index.search(query, count, exact=True, threads=1)
         if matches.keys.max(initial=0) >= self._spec.count:
             raise BundleError(f"{self._source}: has a key beyond {self._spec.count} rows; rebuild the bundle")
         return Ranking(matches.keys.astype(np.int64), 1 - matches.distances)
 
-    def _block_scan(self) -> BlockScan | None:
+    def _in_place(self) -> AllowedScan | None:
+        """None where the vectors lie in another order than that of their keys."""
         matrix = self._stored().matrix
-        if self._scanner is None and matrix is not None:
-            self._scanner = BlockScan(matrix)
-        return self._scanner
+        if self._scan is None and matrix is not None:
+            self._scan = AllowedScan(ExactScan(matrix, self._residence), self._places)
+        return self._scan
 
     def _stored(self) -> Vectors:
         if self._vectors is None:
-            self._vectors = Vectors.of(self._view, lambda: viewed(self._view, keys=True))
+            self._vectors = Vectors.of(self._view, self._index, lambda: viewed(self._view, keys=True))
         return self._vectors
 
 
@@ -175,6 +196,7 @@ def opened(bundle: Bundle, path: str, spec: IndexSpec, ndim: int) -> tuple[Any, 
         raise CompatibilityError(_unusable(source, spec, "not an index it knows"))
     found = (len(index), index.ndim, index.dtype.name.lower(), index.metric_kind.name.lower())
     expected = (spec.count, ndim, spec.dtype, spec.metric)
+    bundle.give_back(path)  # a third of a graph, which a search by words would never read
     if found != expected:
         raise CompatibilityError(f"{source}: holds {_shown(found)}; the manifest says {_shown(expected)}")
     return index, view

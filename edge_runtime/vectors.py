@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 _HEADER = 8
 _MAGIC = b"usearch"
-_SAMPLE = 64
+_FEW, _SAMPLE = 8, 64
 
 
 class Vectors:
@@ -26,29 +26,24 @@ class Vectors:
         self._found = found
 
     @classmethod
-    def of(cls, view: memoryview, open_index: Callable[[], Any]) -> Vectors:
+    def of(cls, view: memoryview, index: Any, open_index: Callable[[], Any]) -> Vectors:
         """The vectors of a usearch file, in place where they lie in the order of the rows.
 
-        That is judged by 64 of them: a writer of several threads leaves next to none in its place. Where they
-        do, the index that was asked for them is let go of, and the memory of its keys with it.
+        That is judged by a few of them, each looked for along the graph: a writer of several threads leaves
+        next to none in its place. Where the graph does not lead to one, by more of them and their keys.
 
         Args:
             view: the file's bytes.
-            open_index: makes an index over them that knows its keys.
+            index: one over them, which need not know its keys.
+            open_index: makes an index over them that knows its keys: of 100,000 a table of 4 MB.
         """
-        index = open_index()
-        count, ndim = len(index), int(index.ndim)
-        end = _HEADER + count * ndim
-        if np.frombuffer(view, "<u4", 2).tolist() != [count, ndim] or view[end:][: len(_MAGIC)] != _MAGIC:
-            return cls(index)
-        matrix = np.frombuffer(view, np.int8, count * ndim, _HEADER).reshape(count, ndim)
-        sample = np.unique(np.linspace(0, count - 1, _SAMPLE).astype(np.int64))
-        found = _by_key(index, sample)
-        same = all(
-            one is not None and np.array_equal(one, matrix[row])
-            for row, one in zip(sample, found, strict=True)
-        )
-        return cls(matrix if same else index)
+        matrix = _matrix(view, index)
+        if matrix is not None and _found_in_place(index, matrix):
+            return cls(matrix)
+        by_key = open_index()
+        if matrix is not None and _kept_in_place(by_key, matrix):
+            return cls(matrix)
+        return cls(by_key)
 
     @property
     def matrix(self) -> NDArray[np.int8] | None:
@@ -67,6 +62,35 @@ class Vectors:
         if any(one is None for one in found):
             raise KeyError("a row without a vector")
         return np.stack(found)
+
+
+def _matrix(view: memoryview, index: Any) -> NDArray[np.int8] | None:
+    """The vectors in the order in which they lie; None where the file does not begin as expected."""
+    count, ndim = len(index), int(index.ndim)
+    end = _HEADER + count * ndim
+    if np.frombuffer(view, "<u4", 2).tolist() != [count, ndim] or view[end:][: len(_MAGIC)] != _MAGIC:
+        return None
+    return np.frombuffer(view, np.int8, count * ndim, _HEADER).reshape(count, ndim)
+
+
+def _found_in_place(index: Any, matrix: NDArray[np.int8]) -> bool:
+    """Whether the nearest to some vectors are those that lie where their keys say."""
+    sample = matrix[_spread(len(matrix), _FEW)]
+    keys = np.concatenate([index.search(each, 1, threads=1).keys for each in sample])
+    return len(keys) == len(sample) and keys.max() < len(matrix) and np.array_equal(matrix[keys], sample)
+
+
+def _kept_in_place(index: Any, matrix: NDArray[np.int8]) -> bool:
+    """Whether vectors lie where their keys say; `index` knows its keys."""
+    sample = _spread(len(matrix), _SAMPLE)
+    return all(
+        one is not None and np.array_equal(one, matrix[row])
+        for row, one in zip(sample, _by_key(index, sample), strict=True)
+    )
+
+
+def _spread(count: int, some: int) -> NDArray[np.int64]:
+    return np.unique(np.linspace(0, count - 1, some).astype(np.int64))
 
 
 def _by_key(index: Any, rows: NDArray[np.int64]) -> tuple[Any, ...]:

@@ -37,7 +37,11 @@ def test_both_tables(script: Script, results: Path) -> None:
     selecting, searching = rows[2:8], rows[10:]
     assert [len(row) for row in selecting] == [3] * 6
     assert all(re.fullmatch(r"[\d.]+", cell) for row in selecting for cell in row[1:])
-    assert [row[0] for row in searching] == ["exact"] * 16 + ["hnsw"] * 16 + ["words"] * 16
+    assert [row[0] for row in searching] == [
+        kind for kind in ("exact", "hnsw", "two-stage", "ivf", "words") for _ in range(16)
+    ]
+    assert all(re.fullmatch(r"[\d.]+", cell) for row in searching for cell in row[5:])
+    assert {len(row) for row in searching} == {11}
     assert {row[3] for row in searching if row[0] == "exact" or row[2].startswith(("1 %", "0.01 %"))} <= {
         "1.000",
         "",

@@ -17,7 +17,7 @@ from hypothesis.extra import numpy as hnp
 from numpy.typing import NDArray
 
 from build_tools import loose
-from edge_runtime import dense
+from edge_runtime import vector_index
 from edge_runtime.allowed import Allowed
 from edge_runtime.bundle import Bundle
 from edge_runtime.dense import DenseIndex, quantize
@@ -270,13 +270,14 @@ def test_the_nearest_of_the_allowed(tmp_path: Path, search: Any, keys: str) -> N
     index.close()
 
 
-def test_a_scan_in_blocks(small: Bundle, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The same as in one."""
-    index = DenseIndex.open(small, SPEC)
+def test_a_scan_in_blocks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The same as in one, where vectors lie in another order than that of the rows."""
+    order = np.random.default_rng(5).permutation(N)
+    index = DenseIndex.open(write(tmp_path, quantize(units(N), SCALE)[order], keys=order), SPEC)
     mask = np.arange(N) % 4 == 1
     query = units(1, seed=8)[0]
     whole = index.search(query, 30, allowed=only(mask))
-    monkeypatch.setattr(dense, "_BLOCK", 7)
+    monkeypatch.setattr(vector_index, "_BLOCK", 7)
     parts = index.search(query, 30, allowed=only(mask))
     index.close()
     assert np.array_equal(whole.scores, parts.scores)

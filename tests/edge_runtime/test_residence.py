@@ -8,9 +8,12 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
+import onnxruntime  # noqa: F401 (before usearch: some versions crash the other way round, see pyproject.toml)
 import pytest
 
 from build_tools import loose
+from edge_runtime.dense import DenseIndex
+from edge_runtime.manifest import IndexSpec
 from edge_runtime.residence import MOST_BYTES, Residence
 
 
@@ -55,6 +58,24 @@ def test_a_mapped_array_is_let_go_and_read_again(tmp_path: Path) -> None:
     assert resident(tmp_path / "numbers.npy") < numbers.nbytes // 10
     assert int(mapped.sum()) == int(numbers.sum())
     del mapped
+    bundle.close()
+
+
+def test_what_opening_an_index_reads_is_given_back(tmp_path: Path) -> None:
+    """usearch reads a part of every graph: nothing that a search by words needs."""
+    from usearch.index import Index
+
+    vectors = np.random.default_rng(0).integers(-127, 128, (5000, 32)).astype(np.int8)
+    written = Index(ndim=32, dtype="i8", metric="cos")
+    written.add(np.arange(5000), vectors, threads=1)
+    written.save(str(tmp_path / "dense.usearch"))
+    spec = IndexSpec("dense.usearch", "hnsw", "cos", "i8", 32, 5000, 260.0, 64, {"usearch": "2.26.1"})
+    bundle = loose.bundle(tmp_path)
+    index = DenseIndex.open(bundle, spec)
+    assert resident(tmp_path / "dense.usearch") == 0
+    assert index.search(vectors[7], 1).rows.tolist() == [7]
+    assert resident(tmp_path / "dense.usearch") > 0
+    index.close()
     bundle.close()
 
 

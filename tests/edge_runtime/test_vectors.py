@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import weakref
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -27,7 +28,7 @@ def saved(order: NDArray[np.int64], threads: int = 1) -> memoryview:
 
 def vectors_of(view: memoryview, first: memoryview | None = None) -> Vectors:
     """Those of the file; `first` is what is read in place, where that is another."""
-    return Vectors.of(first or view, lambda: viewed(view, keys=True))
+    return Vectors.of(first or view, viewed(view), lambda: viewed(view, keys=True))
 
 
 @pytest.mark.parametrize("rows", [[], [0], [299], [5, 3, 3, 100], list(range(300))])
@@ -64,8 +65,25 @@ def test_another_layout_is_not_read() -> None:
         assert np.array_equal(vectors_of(view, memoryview(spoiled)).rows(rows), STORED[rows])
 
 
+def test_no_table_of_keys_where_the_graph_tells() -> None:
+    """An index that knows its keys is not even opened."""
+    view = saved(np.arange(300))
+    vectors = Vectors.of(view, viewed(view), lambda: pytest.fail("opened"))
+    assert vectors.matrix is not None
+
+
+def test_equal_vectors_lie_in_each_others_place() -> None:
+    """The graph leads to any of them."""
+    from usearch.index import Index
+
+    index: Any = Index(ndim=24, metric="cos", dtype="i8")
+    index.add(np.arange(300, dtype=np.uint64), np.repeat(STORED[:3], 100, axis=0), threads=1)
+    view = memoryview(bytes(index.save()))
+    assert Vectors.of(view, viewed(view), lambda: pytest.fail("opened")).matrix is not None
+
+
 def test_keys_are_forgotten_again() -> None:
-    """The index that was asked whether the order is right is gone, where it is."""
+    """Where the graph does not lead to a vector its key is asked, and the index that knew it is gone then."""
     made: list[weakref.ref[Any]] = []
 
     def open_index() -> Any:
@@ -73,8 +91,19 @@ def test_keys_are_forgotten_again() -> None:
         made.append(weakref.ref(index))
         return index
 
+    class Lost:
+        """A graph that leads nowhere."""
+
+        ndim = 24
+
+        def __len__(self) -> int:
+            return 300
+
+        def search(self, *_: object, **__: object) -> Any:
+            return SimpleNamespace(keys=np.empty(0, np.uint64))
+
     view = saved(np.arange(300))
-    vectors = Vectors.of(view, open_index)
+    vectors = Vectors.of(view, Lost(), open_index)
     assert vectors.matrix is not None
     assert [index() for index in made] == [None]
 
