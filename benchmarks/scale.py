@@ -42,7 +42,7 @@ from edge_runtime.errors import Error
 PROG = "scale.py"
 CHILD = Path(__file__).with_name("scale_child.py")
 CGROUPS = Path("/sys/fs/cgroup/memory")
-HEADER = ["passages", "index", "effort", "recall@10", "B a passage", "build s", "p50 ms", "p99 ms"]
+HEADER = ["passages", "index", "encoder", "effort", "recall@10", "B a passage", "build s", "p50 ms", "p99 ms"]
 HEADER += ["cold p50 ms", "hybrid p50 ms", "hybrid p99 ms", "peak MB", "private MB"]
 WORDS = ["passages", "terms", "B a passage", "build s", "p50 ms", "p95 ms", "p99 ms", "peak MB"]
 _COLD = 20
@@ -55,6 +55,7 @@ class Measured:
 
     passages: int
     strategy: Strategy
+    encoder: str
     index: Indexed
     dense: dict[str, Any]
     hybrid: dict[str, Any]
@@ -65,6 +66,7 @@ class Measured:
         return [
             f"{self.passages:,}",
             self.strategy,
+            self.encoder,
             index.about,
             f"{index.recall:.3f}",
             f"{index.bytes / self.passages:.0f}",
@@ -92,7 +94,9 @@ def parser() -> argparse.ArgumentParser:
     made = command.plain_parser(PROG, __doc__, section="scale")
     made.add_argument("bundle", type=Path, metavar="BUNDLE", help="a bundle's directory")
     made.add_argument("folders", type=Path, nargs="+", metavar="DIR", help="a folder in BEIR layout")
-    made.add_argument("--encoder", metavar="ID", help="default: the first")
+    made.add_argument(
+        "--encoders", type=lambda text: text.split(","), metavar="ID,ID…", help="default: the first"
+    )
     made.add_argument("--teacher", default=TeacherSpec().model, help="of BUNDLE (default: packaged)")
     made.add_argument("--sizes", type=command.seed_numbers, default=(1000, 10_000, 100_000), metavar="N,N…")
     made.add_argument("--strategies", type=lambda text: text.split(","), default=list(get_args(Strategy)))
@@ -112,8 +116,11 @@ def _run(options: argparse.Namespace) -> None:
         raise Error(f"--strategies: expected some of {', '.join(get_args(Strategy))}; found {unknown}")
     command.check_folders(options.folders)
     progress, tower = Progress(), Tower.load(TeacherSpec(model=options.teacher))
-    expected = manifests.read(options.bundle / manifests.FILENAME).index.ndim
-    if tower.ndim != expected:
+    base = manifests.read(options.bundle / manifests.FILENAME)
+    encoders = options.encoders or [base.encoders[0].id]
+    for encoder in encoders:
+        base.encoder(encoder)  # says which there are
+    if tower.ndim != (expected := base.index.ndim):
         raise Error(f"--teacher: {tower.name} has {tower.ndim} dimensions; {options.bundle} has {expected}")
     texts = scale_corpus.sentences(options.folders, options.real)
     real = scale_corpus.encode(texts, tower, options.out, progress)
@@ -127,13 +134,14 @@ def _run(options: argparse.Namespace) -> None:
                 made = scale_bundle.indexed(
                     sized, strategy, vectors[1::2], vectors[::2], options.recall, progress
                 )
-                progress.say(f"asking     {size:,} passages, {strategy}")
-                ask = Asking(made.bundle, options.encoder, queries[1::2], cgroup)
-                found.append(Measured(size, strategy, made, ask("dense"), ask("hybrid")))
-                print(found[-1].cells(), flush=True)
-            words.append(_words(sized, Asking(made.bundle, options.encoder, queries[1::2], cgroup)))
+                for encoder in encoders:
+                    progress.say(f"asking     {size:,} passages, {strategy}, {encoder}")
+                    ask = Asking(made.bundle, encoder, queries[1::2], cgroup)
+                    found.append(Measured(size, strategy, encoder, made, ask("dense"), ask("hybrid")))
+                    print(found[-1].cells(), flush=True)
+            words.append(_words(sized, Asking(made.bundle, encoders[0], queries[1::2], cgroup)))
     picture = options.picture or options.results.with_name("scale.png")
-    scale_plot.draw(found, picture)
+    scale_plot.draw([each for each in found if each.encoder == encoders[0]], picture)
     about = f"{len(texts):,} real sentences, whose median cosine to their nearest is {real.nearness():.2f}; "
     about += f"{len(queries[1::2])} questions, each asked once after 50 to warm up."
     if options.limit_mb:
@@ -156,7 +164,7 @@ class Asking:
     """What a process is asked."""
 
     bundle: Path
-    encoder: str | None
+    encoder: str
     queries: Sequence[str]
     cgroup: Path | None
 

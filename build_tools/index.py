@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Literal
@@ -79,7 +79,9 @@ def write_codes(
         cells.write(_joined(blocks, count, ndim), directory / FOLDER, cells=amount, advance=advance)
         probes = min(spec.probes or max(1, amount // 8), amount)
     elif search == "exact":
-        graph.write(blocks, directory / FILENAME, spec=spec, advance=advance)
+        # Its edges are only walked to prove the order of the vectors (see `edge_runtime.vectors`).
+        few = replace(spec, connectivity=4, expansion_add=16)
+        graph.write(blocks, directory / FILENAME, spec=few, advance=advance)
     else:
         kind = graph.write_in_order if search == "hnsw" else two_stage.write
         kind(_joined(blocks, count, ndim), directory / FOLDER, spec=spec, advance=advance)

@@ -31,12 +31,12 @@ def scale(script: Script, results: Path, *arguments: object) -> int:
         out,
         "--sizes",
         "40,400",
-        "--encoder",
+        "--encoders",
         "static",
         "--recall",
         "0.9",
     ]
-    return script("scale").main(list(map(str, [*arguments, *options, "--recall", "0.9"])))
+    return script("scale").main(list(map(str, [*options, *arguments, "--recall", "0.9"])))
 
 
 def test_a_line_for_each_size_and_strategy(
@@ -48,8 +48,10 @@ def test_a_line_for_each_size_and_strategy(
         line.strip("| ").split(" | ") for line in results.read_text("utf-8").splitlines() if line[:1] == "|"
     ]
     header, dense = lines[0], lines[2:10]
-    assert [line[:2] for line in dense] == [
-        [size, strategy] for size in ("40", "400") for strategy in ("exact", "hnsw", "two-stage", "ivf")
+    assert [line[:3] for line in dense] == [
+        [size, strategy, "static"]
+        for size in ("40", "400")
+        for strategy in ("exact", "hnsw", "two-stage", "ivf")
     ]
     for line in dense:
         figures = dict(zip(header, line, strict=True))
@@ -66,6 +68,14 @@ def test_another_teachers_bundle(
     """Its vectors would lie in another space."""
     assert scale(script, results, bundle, beir) == 1
     assert "has 384 dimensions" in capsys.readouterr().err
+
+
+def test_an_encoder_that_is_none_of_the_bundle(
+    script: Script, bundle: Path, beir: Path, results: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Is noticed before anything is encoded."""
+    assert scale(script, results, bundle, beir, "--encoders", "layers9") == 1
+    assert "layers9" in capsys.readouterr().err
 
 
 def real(script: Script, count: int) -> Any:

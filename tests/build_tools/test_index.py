@@ -13,8 +13,10 @@ from build_tools import index, loose
 from build_tools.errors import BuildError
 from build_tools.index import exact_search, global_scale, recall_at_10
 from build_tools.recipe import IndexSpec
+from edge_runtime import usearch_index
 from edge_runtime.dense import DenseIndex, quantize
 from edge_runtime.ranking import Ranking
+from edge_runtime.vectors import Vectors
 
 
 def units(count: int, ndim: int = 24, seed: int = 0) -> NDArray[np.float32]:
@@ -162,3 +164,13 @@ def test_the_graphs_size_is_foretold(tmp_path: Path) -> None:
         if index.strategy(IndexSpec(exact_below=0, memory_mb=memory), 4000 * 1000, 24) == "hnsw"
     )
     assert size * 1000 / 1e6 == pytest.approx(edge, rel=0.1)
+
+
+def test_an_exact_index_has_few_edges(tmp_path: Path) -> None:
+    """They lead to its vectors all the same, so that no table of keys is made of it."""
+    vectors = units(2000)
+    spec = index.write(vectors, tmp_path, spec=IndexSpec(), advance=nothing)
+    view = memoryview((tmp_path / spec.path).read_bytes())
+    opened = usearch_index.viewed(view)
+    assert opened.connectivity == 4
+    assert Vectors.of(view, opened, lambda: pytest.fail("made a table of keys")).matrix is not None
