@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 _HEADER = 8
 _MAGIC = b"usearch"
 _FEW, _SAMPLE = 8, 64
+_NOISE = 1e-3  # of a cosine, computed in two ways
 
 
 class Vectors:
@@ -29,8 +30,8 @@ class Vectors:
     def of(cls, view: memoryview, index: Any, open_index: Callable[[], Any]) -> Vectors:
         """The vectors of a usearch file, in place where they lie in the order of the rows.
 
-        That is judged by a few of them, each looked for along the graph: a writer of several threads leaves
-        next to none in its place. Where the graph does not lead to one, by more of them and their keys.
+        That is judged by what the graph finds for a few of them: a writer of several threads leaves next to
+        none in its place. Where that is not as far away as the graph tells, by more of them and their keys.
 
         Args:
             view: the file's bytes.
@@ -74,10 +75,16 @@ def _matrix(view: memoryview, index: Any) -> NDArray[np.int8] | None:
 
 
 def _found_in_place(index: Any, matrix: NDArray[np.int8]) -> bool:
-    """Whether the nearest to some vectors are those that lie where their keys say."""
-    sample = matrix[_spread(len(matrix), _FEW)]
-    keys = np.concatenate([index.search(each, 1, threads=1).keys for each in sample])
-    return len(keys) == len(sample) and keys.max() < len(matrix) and np.array_equal(matrix[keys], sample)
+    """Whether what the graph finds for some vectors lies where its keys say: as far away as it tells."""
+    for query in matrix[_spread(len(matrix), _FEW)]:
+        found = index.search(query, 1, threads=1)
+        if len(found.keys) != 1 or found.keys[0] >= len(matrix):
+            return False
+        one, other = query.astype(np.float32), matrix[int(found.keys[0])].astype(np.float32)
+        cosine = one @ other / (np.linalg.norm(one) * np.linalg.norm(other) or 1)
+        if abs(1 - found.distances[0] - cosine) > _NOISE:
+            return False
+    return True
 
 
 def _kept_in_place(index: Any, matrix: NDArray[np.int8]) -> bool:
