@@ -17,7 +17,6 @@ from edge_runtime.lean_import import import_without
 from edge_runtime.manifest import IndexSpec
 from edge_runtime.places import Places
 from edge_runtime.ranking import Ranking
-from edge_runtime.residence import Residence
 from edge_runtime.vector_index import VectorIndex
 from edge_runtime.vectors import Vectors
 
@@ -36,22 +35,18 @@ GATHERED_A_CANDIDATE = 35
 
 
 class UsearchIndex(VectorIndex):
-    """A mapped index. It holds the view that usearch reads from: usearch itself keeps no reference."""
+    """A mapped index. It holds the view that usearch reads from: usearch itself keeps no reference.
+
+    What searches touch of it stays mapped: to map it again would make each take two to five times as long.
+    """
 
     def __init__(
-        self,
-        index: Index,
-        view: memoryview,
-        spec: IndexSpec,
-        source: str,
-        places: Places | None = None,
-        residence: Residence | None = None,
+        self, index: Index, view: memoryview, spec: IndexSpec, source: str, places: Places | None = None
     ) -> None:
-        """Without `places` the keys of `index` are rows; `residence` is that of its file."""
+        """Without `places` the keys of `index` are rows."""
         self._index: Any = index
         self._view = view
         self._places = places
-        self._residence = residence
         self._spec = spec
         self._source = source
         self._vectors: Vectors | None = None  # looks at 64 places of the file: made when it is needed
@@ -69,10 +64,7 @@ class UsearchIndex(VectorIndex):
         path = f"{spec.path}/graph.usearch" if spec.has_places else spec.path
         index, view = opened(bundle, path, spec, spec.ndim)
         index.expansion_search = min(spec.expansion, spec.count)
-        # A scan reads pages one after the other, which are soon there again. A walk along the graph would
-        # take five times as long, and one alone reads half of the file.
-        residence = bundle.residence(path) if spec.search == "exact" else None
-        return cls(index, view, spec, str(bundle.root / path), places, residence)
+        return cls(index, view, spec, str(bundle.root / path), places)
 
     def nearest(self, query: NDArray[np.int8], count: int, allowed: Allowed | None) -> Ranking:
         """Where a filter allows many, the nearest of all hold enough of them."""
@@ -135,7 +127,7 @@ class UsearchIndex(VectorIndex):
         """None where the vectors lie in another order than that of their keys."""
         matrix = self._stored().matrix
         if self._scan is None and matrix is not None:
-            self._scan = AllowedScan(ExactScan(matrix, self._residence), self._places)
+            self._scan = AllowedScan(ExactScan(matrix), self._places)
         return self._scan
 
     def _stored(self) -> Vectors:
