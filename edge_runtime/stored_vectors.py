@@ -5,6 +5,8 @@ vectors.npy   int8 (count, ndim), in the order of `places`
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -40,10 +42,14 @@ class StoredVectors:
         bundle.read_at_random(member)
         self._residence = bundle.residence(member)
         self.among = AllowedScan(ExactScan(self._vectors, self._residence), self.places)
+        self._header = bundle.manifest.entry(member).size - self._vectors.nbytes
+        self._ahead = partial(bundle.read_ahead, member)
 
     def vectors(self, rows: NDArray[np.int64]) -> NDArray[np.int8]:
         """A copy of the vectors of these rows, int8 (rows, ndim). Raises as `Places.of`."""
-        found: NDArray[np.int8] = self._vectors[self.places.of(rows)]
+        places = self.places.of(rows)
+        self._read_ahead(places)
+        found: NDArray[np.int8] = self._vectors[places]
         self._residence.touch(len(rows) * residence.AROUND)
         return found
 
@@ -53,6 +59,7 @@ class StoredVectors:
         Raises:
             BundleError: as `Places.rows`.
         """
+        self._read_ahead(places)
         scores = np.empty(len(places), np.float32)
         for start in range(0, len(places), _BLOCK):
             block = self._vectors[places[start : start + _BLOCK]].astype(np.float32)
@@ -64,6 +71,9 @@ class StoredVectors:
         rows = self.places.rows(places)
         order = np.lexsort((rows, -scores))[:count]
         return Ranking(rows[order], scores[order])
+
+    def _read_ahead(self, places: NDArray[np.int64]) -> None:
+        self._ahead(self._header + places * self._ndim, self._ndim)
 
 
 def unit(query: NDArray[np.int8]) -> NDArray[np.float32]:
