@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from build_tools import clusters, places
 from build_tools.errors import BuildError
 from build_tools.places import write_array
-from edge_runtime.cells import packed
+from edge_runtime.bits import packed
 
 _CELLS_A_ROOT = 4
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,9 @@ _BELOW_EXACT = 0.001
 """What may be lost against exact search of the int8 vectors, where that alone misses the recall asked for."""
 
 _GRAPH = (32, 40, 48, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320, 384, 448, 512, 640, 768, 896, 1024)
+
+_COMPARED = (32, 48, 64, 96, 128, 192, 256, 384, 512, 768, 1024, 1536, 2048)
+"""How many passages are compared by all of their components, where codes choose them."""
 
 
 def needed(spec: IndexSpec, wanted: recipe.IndexSpec) -> bool:
@@ -57,6 +60,7 @@ def tuned(
         return spec
     measure = Recall.of(vectors, queries[:QUERIES])
     exact = _of_exact_int8(measure, spec.scale)
+    target = min(recall, exact - _BELOW_EXACT)
 
     def reached(tried: IndexSpec) -> float:
         found = _recall(tried, directory, measure)
@@ -64,18 +68,18 @@ def tuned(
         return found
 
     if spec.search == "ivf" and wanted.expansion_search is None:
-        spec = _comparing_enough(spec, directory, lambda tried: reached(tried) >= exact - _BELOW_EXACT / 2)
-    target = min(recall, exact - _BELOW_EXACT)
-    tries = _tries(spec, directory)
-    return tries[min(bisect_left(tries, True, key=lambda tried: reached(tried) >= target), len(tries) - 1)]
+        everywhere = [
+            replace(spec, expansion=expansion, probes=shape(spec, directory)[1]) for expansion in _COMPARED
+        ]
+        # The codes may lose half of what may be lost, the cells that are left out the other half.
+        compared = _first(everywhere, lambda tried: reached(tried) >= (exact + target) / 2)
+        spec = replace(spec, expansion=compared.expansion)
+    return _first(_tries(spec, directory), lambda tried: reached(tried) >= target)
 
 
-def _comparing_enough(spec: IndexSpec, directory: Path, is_enough: Callable[[IndexSpec], bool]) -> IndexSpec:
-    """So many passages compared by all of their components that the codes lose next to nothing."""
-    everywhere = replace(spec, probes=shape(spec, directory)[1])
-    while everywhere.expansion < spec.count and not is_enough(everywhere):
-        everywhere = replace(everywhere, expansion=2 * everywhere.expansion)
-    return replace(spec, expansion=everywhere.expansion)
+def _first(tries: Sequence[IndexSpec], is_enough: Callable[[IndexSpec], bool]) -> IndexSpec:
+    """The first that is enough, where all after it are; the last where none is."""
+    return tries[min(bisect_left(tries, True, key=is_enough), len(tries) - 1)]
 
 
 def _tries(spec: IndexSpec, directory: Path) -> list[IndexSpec]:

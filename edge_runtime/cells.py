@@ -20,12 +20,11 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_runtime import stored_vectors
+from edge_runtime import bits, stored_vectors
 from edge_runtime.allowed import Allowed
 from edge_runtime.bundle import Bundle
 from edge_runtime.errors import BundleError
@@ -37,21 +36,11 @@ from edge_runtime.stored_vectors import StoredVectors
 from edge_runtime.vector_index import VectorIndex
 
 _SPARE = 4  # estimates for each that is asked for, where more are asked for than the build tuned for
-_ROUGHLY = 8  # estimated once more for each that is compared
 _CODES = 32_768  # estimated at a time: 2 MB of 384 dimensions
 _GATHERED_AN_ESTIMATE = 2  # vectors gathered and compared in the time of one that is estimated
 _CELLS_A_GATHERED = 8  # centroids likewise
-
-
-@dataclass(frozen=True, slots=True)
-class _Levels:
-    """To what a query's components are rounded: `bits` each, evenly up to `reach` / √ndim either way."""
-
-    bits: int
-    reach: float
-
-
-_ROUGH, _FINE = _Levels(1, 1.6), _Levels(3, 2.5)
+_BITS = 4  # to which a component of a query is rounded
+_REACH = 2.7  # × 1 / √ndim either way, evenly: of sixteen levels for a normal distribution
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +80,7 @@ class CellIndex(VectorIndex):
         return cls(files, spec)
 
     def nearest(self, query: NDArray[np.int8], count: int, allowed: Allowed | None) -> Ranking:
-        """The best by two estimates, as many as the manifest's `expansion` or more, are compared."""
+        """The best by estimate, as many as the manifest's `expansion` or more, are compared."""
         files, spec = self._opened(), self._spec
         unit = stored_vectors.unit(query)
         cosines = np.einsum("ij,j->i", files.centroids, unit)  # not BLAS, which would take all cores for it
@@ -106,20 +95,16 @@ class CellIndex(VectorIndex):
         if allowed is not None:
             kept = allowed.mask[files.stored.places.rows(places)]
             places, near = places[kept], near[kept]
-        wanted = max(spec.expansion, 2 * count)
-        for levels, most in ((_ROUGH, _ROUGHLY * wanted), (_FINE, wanted)):
-            if len(places) > most:
-                best = _highest(near + self._estimated(places, unit, levels), most)
-                places, near = places[best], near[best]
+        wanted = self._compared(count)
+        if len(places) > wanted:
+            places = places[_highest(near + self._estimated(places, unit), wanted)]
         return files.stored.nearest(places, unit, count)
 
     def compared_in_time(self, count: int, allowed: int) -> int:
         """See `VectorIndex`."""
         cells = len(self._opened().centroids)
         probed = self._spec.count * min(1.0, (self._spec.probes or 1) / cells)
-        return int(
-            max(self._spec.expansion, 2 * count) + _GATHERED_AN_ESTIMATE * probed + cells / _CELLS_A_GATHERED
-        )
+        return int(self._compared(count) + _GATHERED_AN_ESTIMATE * probed + cells / _CELLS_A_GATHERED)
 
     def comparing(self, allowed: Allowed) -> int:
         """See `VectorIndex`."""
@@ -141,60 +126,35 @@ class CellIndex(VectorIndex):
         assert self._files is not None  # `DenseIndex` asks no closed one
         return self._files
 
-    def _estimated(
-        self, places: NDArray[np.int64], unit: NDArray[np.float32], levels: _Levels
-    ) -> NDArray[np.float32]:
+    def _compared(self, count: int) -> int:
+        return max(self._spec.expansion, 3 * count // 2)
+
+    def _estimated(self, places: NDArray[np.int64], unit: NDArray[np.float32]) -> NDArray[np.float32]:
         """`_estimates` for these places, a block at a time: of many, copies would fill the memory."""
         files = self._opened()
         blocks = (places[start : start + _CODES] for start in range(0, len(places), _CODES))
         return np.concatenate(
-            [_estimates(files.codes[some], files.factors[some], unit, levels) for some in blocks]
+            [_estimates(files.codes.take(some, axis=0), files.factors[some], unit) for some in blocks]
         )
 
 
 def _estimates(
-    codes: NDArray[np.uint64], factors: NDArray[np.float32], unit: NDArray[np.float32], levels: _Levels
+    codes: NDArray[np.uint64], factors: NDArray[np.float32], unit: NDArray[np.float32]
 ) -> NDArray[np.float32]:
-    """About r·q for each code, float32 (n,), where q is rounded to a few levels so that bits are counted.
+    """About r·q for each code, float32 (n,), where q is rounded to sixteen levels so that bits are counted.
 
-    With s the signs of r, r·q is about factor × s·q. A level is a sum of ±1, ±2, …, each a sign of its own,
-    and two signs differ where the bits of code and plane do.
+    With s the signs of r, r·q is about factor × s·q. A level is a sum of ±1, ±2, ±4 and ±8, each a sign of
+    its own, and two signs differ where the bits of code and plane do.
     """
-    most = 2**levels.bits - 1
-    step = 2 * levels.reach / math.sqrt(len(unit)) / (most + 1)
+    most = 2**_BITS - 1
+    step = 2 * _REACH / math.sqrt(len(unit)) / (most + 1)
     numbers = np.clip(np.floor(unit / step + (most + 1) / 2), 0, most).astype(np.uint8)
-    planes = packed(np.stack([numbers >> bit & 1 == 1 for bit in range(levels.bits)]))
-    words = np.ascontiguousarray(codes.T)  # long rows: NumPy is slow along short ones
-    differing = np.zeros(len(codes), np.uint32)
-    for bit, plane in enumerate(planes):
-        for word, signs in zip(words, plane, strict=True):
-            differing += bit_counts(word ^ signs).astype(np.uint32) << bit
+    planes = bits.packed(np.stack([numbers >> bit & 1 == 1 for bit in range(_BITS)]))
+    differing = np.einsum("ij,j->i", bits.differing(codes, planes), 1 << np.arange(_BITS, dtype=np.uint32))
     estimates: NDArray[np.float32] = (
         factors * np.float32(step) * (np.float32(len(unit) * most / 2) - differing.astype(np.float32))
     )
     return estimates
-
-
-def packed(bits: NDArray[np.bool_]) -> NDArray[np.uint64]:
-    """Bits (…, ndim) as words, uint64 (…, ⌈ndim / 64⌉), the first in the lowest bit of the first word."""
-    spare = -bits.shape[-1] % 64
-    padded = np.pad(bits, [(0, 0)] * (bits.ndim - 1) + [(0, spare)])
-    words: NDArray[np.uint64] = np.packbits(padded, axis=-1, bitorder="little").view("<u8")
-    return words
-
-
-_COUNTS = np.array([i.bit_count() for i in range(256)], np.uint8)
-
-
-def bit_counts_by_table(words: NDArray[np.uint64]) -> NDArray[np.uint8]:
-    """How many bits of each word are 1, shape as given."""
-    by_bytes = _COUNTS[words.view(np.uint8)].reshape(*words.shape, 8)
-    counts: NDArray[np.uint8] = by_bytes.sum(axis=-1, dtype=np.uint8)
-    return counts
-
-
-bit_counts: Any = getattr(np, "bitwise_count", bit_counts_by_table)
-"""The same by NumPy itself, from 2 on; tflite-runtime asks for an earlier one."""
 
 
 def _highest(values: NDArray[np.float32], count: int) -> NDArray[np.int64]:

@@ -208,14 +208,6 @@ def test_a_query_of_no_length(opened: Any) -> None:
     assert found.scores.tolist() == [0] * 5
 
 
-def test_counting_bits_without_numpy_2(monkeypatch: pytest.MonkeyPatch) -> None:
-    """tflite-runtime asks for NumPy 1, which cannot count them."""
-    words = np.random.default_rng(0).integers(0, 2**64, (50, 3), dtype=np.uint64)
-    expected = [[int(word).bit_count() for word in line] for line in words]
-    assert cells.bit_counts(words).tolist() == expected
-    assert cells.bit_counts_by_table(words).tolist() == expected
-
-
 @pytest.mark.parametrize(
     ("name", "change", "message"),
     [
