@@ -15,6 +15,7 @@ from build_tools.places import write_array
 from edge_runtime.bits import packed
 
 _CELLS_A_ROOT = 4
+_FAR = 1.2  # × the mean size of a component: between the two levels of a normal distribution
 
 
 def default_cells(count: int) -> int:
@@ -62,13 +63,15 @@ def _write_codes(
     folder: Path,
 ) -> None:
     count, ndim = codes.shape
-    words = np.empty((count, -(-ndim // 64)), "<u8")
-    factors = np.empty(count, "<f4")
+    words, factors = np.empty((2, count, -(-ndim // 64)), "<u8"), np.empty((2, count), "<f4")
     for start in range(0, count, clusters.BLOCK):
         block = slice(start, start + clusters.BLOCK)
         rest = clusters.units(codes[rows[block]]) - centroids[owners[rows[block]]]
-        words[block] = packed(rest > 0)
-        sizes = np.abs(rest).sum(axis=1)
-        factors[block] = np.einsum("ij,ij->i", rest, rest) / np.where(sizes > 0, sizes, 1)
+        above, far = rest > 0, np.abs(rest) > _FAR * np.abs(rest).mean(axis=1, keepdims=True)
+        words[:, block] = packed(np.stack([above, above == far]))
+        signs = np.where(above, np.float32(1), np.float32(-1))
+        for factor, levels in zip(factors, (signs, signs * np.where(far, 1.5, 0.5)), strict=True):
+            sizes = np.einsum("ij,ij->i", rest, levels)
+            factor[block] = np.einsum("ij,ij->i", rest, rest) / np.where(sizes > 0, sizes, 1)
     write_array(folder / "codes.npy", words)
     write_array(folder / "factors.npy", factors)

@@ -20,7 +20,7 @@ FILENAME = "dense.usearch"
 FOLDER = "dense"
 """Of an index that is several files."""
 
-_EXPANSION = {"exact": 96, "hnsw": 96, "two-stage": 128, "ivf": 200}
+_EXPANSION = {"exact": 96, "hnsw": 96, "two-stage": 128, "ivf": 64}
 """Where neither the recipe nor held-out queries say."""
 
 BLOCK = 8192

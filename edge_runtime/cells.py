@@ -1,19 +1,20 @@
-"""Search in two stages: the nearest cells by one bit a component, the best of these by their int8 vectors.
+"""Search by cells: one bit a component chooses in the nearest, a second one again, int8 vectors decide.
 
-An inverted file (IVF): every vector lies in the cell of its nearest centroid. Of its difference to the
-centroid the signs are kept, which tell its cosine to any query well enough to choose what is worth comparing
-(the estimator of RaBitQ, Gao and Long, arXiv 2405.12497, without its rotation). A search reads the centroids,
-the codes of some cells, 56 bytes a vector of 384 dimensions, and the int8 vectors of a few hundred; the rest
-stays on the card.
+An inverted file (IVF): every vector lies in the cell of its nearest centroid. Of its difference r to the
+centroid each component is kept as one of four levels, in two bits, which tell its cosine to any query well
+enough to choose what is worth comparing (the estimator of RaBitQ, Gao and Long, arXiv 2405.12497, without
+its rotation, which changed nothing). A search reads the centroids, the first bits in some cells, 52 bytes a
+vector of 384 dimensions, the second bits of some hundred, and from the card the int8 vectors of some dozen.
 
 The files, in the folder that the manifest names, beside those of `stored_vectors` and `places`.
 Places are by cell, then by row:
 
     centroids.npy   float32 (cells, ndim), of unit length
     ends.npy        int64 (cells + 1,): cell c has the places from ends[c] up to ends[c + 1]
-    codes.npy       uint64 (count, ⌈ndim / 64⌉), by place: bit i of a code, from the lowest of the first word
-                    on, is 1 where component i of r is above 0; r is the unit vector less its centroid
-    factors.npy     float32 (count,), by place: r·r / Σ|r|
+    codes.npy       uint64 (2, count, ⌈ndim / 64⌉), by place: bit i of a code, from the lowest of the first
+                    word on, is component i. A 1 is +1 and a 0 is -1; a component stands at its first bit plus
+                    half of its second one: 1 in the first where r is above 0
+    factors.npy     float32 (2, count), by place: r·r / s·r, with s the first bits, and with s what both say
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_runtime import bits, stored_vectors
+from edge_runtime import bits, residence, stored_vectors
 from edge_runtime.allowed import Allowed
 from edge_runtime.bundle import Bundle
 from edge_runtime.errors import BundleError
@@ -32,10 +33,12 @@ from edge_runtime.exact_scan import IN_PLACE_A_GATHERED
 from edge_runtime.manifest import IndexSpec
 from edge_runtime.places import array
 from edge_runtime.ranking import Ranking
+from edge_runtime.residence import Residence
 from edge_runtime.stored_vectors import StoredVectors
 from edge_runtime.vector_index import VectorIndex
 
 _SPARE = 4  # estimates for each that is asked for, where more are asked for than the build tuned for
+_AGAIN = 16  # estimated by both bits for each that is compared
 _CODES = 32_768  # estimated at a time: 2 MB of 384 dimensions
 _GATHERED_AN_ESTIMATE = 2  # vectors gathered and compared in the time of one that is estimated
 _CELLS_A_GATHERED = 8  # centroids likewise
@@ -52,6 +55,7 @@ class CellFiles:
     codes: NDArray[np.uint64]
     factors: NDArray[np.float32]
     stored: StoredVectors
+    residence: Residence
 
 
 class CellIndex(VectorIndex):
@@ -72,15 +76,16 @@ class CellIndex(VectorIndex):
         files = CellFiles(
             centroids,
             array(bundle, spec, "ends", "int64", (len(centroids) + 1,)),
-            array(bundle, spec, "codes", "uint64", (spec.count, -(-spec.ndim // 64))),
-            array(bundle, spec, "factors", "float32", (spec.count,)),
+            array(bundle, spec, "codes", "uint64", (2, spec.count, -(-spec.ndim // 64))),
+            array(bundle, spec, "factors", "float32", (2, spec.count)),
             StoredVectors(bundle, spec),
+            bundle.residence(f"{spec.path}/codes.npy"),
         )
         _check_ends(files.ends, spec, f"{bundle.root}/{spec.path}")
         return cls(files, spec)
 
     def nearest(self, query: NDArray[np.int8], count: int, allowed: Allowed | None) -> Ranking:
-        """The best by estimate, as many as the manifest's `expansion` or more, are compared."""
+        """The best by estimates, as many as the manifest's `expansion` or more, are compared."""
         files, spec = self._opened(), self._spec
         unit = stored_vectors.unit(query)
         cosines = np.einsum("ij,j->i", files.centroids, unit)  # not BLAS, which would take all cores for it
@@ -95,9 +100,11 @@ class CellIndex(VectorIndex):
         if allowed is not None:
             kept = allowed.mask[files.stored.places.rows(places)]
             places, near = places[kept], near[kept]
-        wanted = self._compared(count)
-        if len(places) > wanted:
-            places = places[_highest(near + self._estimated(places, unit), wanted)]
+        compared, asked = self._compared(count), _Rounded.of(unit)
+        for planes, most in ((1, _AGAIN * compared), (2, compared)):
+            if len(places) > most:
+                best = _highest(near + self._estimated(places, asked, planes), most)
+                places, near = places[best], near[best]
         return files.stored.nearest(places, unit, count)
 
     def compared_in_time(self, count: int, allowed: int) -> int:
@@ -129,32 +136,51 @@ class CellIndex(VectorIndex):
     def _compared(self, count: int) -> int:
         return max(self._spec.expansion, 3 * count // 2)
 
-    def _estimated(self, places: NDArray[np.int64], unit: NDArray[np.float32]) -> NDArray[np.float32]:
-        """`_estimates` for these places, a block at a time: of many, copies would fill the memory."""
-        files = self._opened()
-        blocks = (places[start : start + _CODES] for start in range(0, len(places), _CODES))
-        return np.concatenate(
-            [_estimates(files.codes.take(some, axis=0), files.factors[some], unit) for some in blocks]
-        )
+    def _estimated(self, places: NDArray[np.int64], asked: _Rounded, planes: int) -> NDArray[np.float32]:
+        """About r·q for each place, float32, by the first bits or by both.
+
+        A block at a time: of many, copies would fill the memory.
+        """
+        files, estimates = self._opened(), np.empty(len(places), np.float32)
+        for start in range(0, len(places), _CODES):
+            some = places[start : start + _CODES]
+            sums = sum(asked.sums(files.codes[bit].take(some, axis=0)) / 2**bit for bit in range(planes))
+            estimates[start : start + _CODES] = files.factors[planes - 1].take(some) * sums
+        blocks = places * files.codes[0, 0].nbytes // residence.AROUND  # rising, as places are
+        files.residence.touch((np.count_nonzero(np.diff(blocks)) + 1) * planes * residence.AROUND)
+        return estimates
 
 
-def _estimates(
-    codes: NDArray[np.uint64], factors: NDArray[np.float32], unit: NDArray[np.float32]
-) -> NDArray[np.float32]:
-    """About r·q for each code, float32 (n,), where q is rounded to sixteen levels so that bits are counted.
+@dataclass(frozen=True, slots=True)
+class _Rounded:
+    """A query whose components are rounded to sixteen levels, so that bits are counted in place of products.
 
-    With s the signs of r, r·q is about factor × s·q. A level is a sum of ±1, ±2, ±4 and ±8, each a sign of
-    its own, and two signs differ where the bits of code and plane do.
+    Attributes:
+        planes: uint64 (4, words). A level is a sum of ±1, ±2, ±4 and ±8, each a sign of its own.
+        step: between two levels.
+        ndim: the number of components.
     """
-    most = 2**_BITS - 1
-    step = 2 * _REACH / math.sqrt(len(unit)) / (most + 1)
-    numbers = np.clip(np.floor(unit / step + (most + 1) / 2), 0, most).astype(np.uint8)
-    planes = bits.packed(np.stack([numbers >> bit & 1 == 1 for bit in range(_BITS)]))
-    differing = np.einsum("ij,j->i", bits.differing(codes, planes), 1 << np.arange(_BITS, dtype=np.uint32))
-    estimates: NDArray[np.float32] = (
-        factors * np.float32(step) * (np.float32(len(unit) * most / 2) - differing.astype(np.float32))
-    )
-    return estimates
+
+    planes: NDArray[np.uint64]
+    step: float
+    ndim: int
+
+    @classmethod
+    def of(cls, unit: NDArray[np.float32]) -> _Rounded:
+        """Rounds a unit vector, float32 (ndim,)."""
+        most = 2**_BITS - 1
+        step = 2 * _REACH / math.sqrt(len(unit)) / (most + 1)
+        numbers = np.clip(np.floor(unit / step + (most + 1) / 2), 0, most).astype(np.uint8)
+        planes = bits.packed(np.stack([numbers >> bit & 1 == 1 for bit in range(_BITS)]))
+        return cls(planes, step, len(unit))
+
+    def sums(self, codes: NDArray[np.uint64]) -> NDArray[np.float32]:
+        """s·q for each code (n, words) of signs s, float32 (n,): two signs differ where the bits do."""
+        weights = 1 << np.arange(_BITS, dtype=np.uint32)
+        differing = np.einsum("ij,j->i", bits.differing(codes, self.planes), weights)
+        agreeing = np.float32(self.ndim * (2**_BITS - 1) / 2) - differing.astype(np.float32)
+        sums: NDArray[np.float32] = np.float32(self.step) * agreeing
+        return sums
 
 
 def _highest(values: NDArray[np.float32], count: int) -> NDArray[np.int64]:
