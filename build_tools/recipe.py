@@ -146,8 +146,8 @@ class IndexSpec:
         Literal["auto", "exact", "hnsw", "two-stage", "ivf"],
         "`exact`: every passage is compared. `hnsw`: a graph is walked. `two-stage`: a graph of the "
         "principal dimensions is walked, and what it finds is compared by all. `ivf`: cells of similar "
-        "passages, of which some are looked into, by one bit a component first; least has to be in memory, "
-        "and it is slow. "
+        "passages, of which some are looked into, by one or two bits a component first; least has to be in "
+        "memory. "
         "`auto`: by size, see `exact_below` and `memory_mb`.",
     ] = "auto"
     exact_below: Annotated[int, "`auto` searches exactly up to this many passages."] = 30000
