@@ -90,12 +90,13 @@ class Made:
 
 
 def kinds(cells: int, ndim: int) -> tuple[Kind, ...]:
-    """int8 exactly, as a graph and in cells; cells of 4-bit product codes and of one bit a component."""
+    """int8 exactly, as a graph and in cells; cells of product codes (1 and 2 bits a component); of bits."""
     return (
         Kind("SQ8"),
         Kind("HNSW16,SQ8", "efSearch"),
         Kind(f"IVF{cells},SQ8", "nprobe"),
         Kind(f"IVF{cells},PQ{ndim // 4}x4fs,Refine(SQ8)", "nprobe"),
+        Kind(f"IVF{cells},PQ{ndim // 2}x4fs,Refine(SQ8)", "nprobe"),
         Kind(f"RR,IVF{cells},RaBitQ,Refine(SQ8)", "nprobe"),
     )
 
