@@ -25,21 +25,20 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_runtime import bits, residence, stored_vectors
+from edge_runtime import bits, stored_vectors
 from edge_runtime.allowed import Allowed
 from edge_runtime.bundle import Bundle
+from edge_runtime.codes import Codes
 from edge_runtime.errors import BundleError
 from edge_runtime.exact_scan import IN_PLACE_A_GATHERED
 from edge_runtime.manifest import IndexSpec
 from edge_runtime.places import array
 from edge_runtime.ranking import Ranking
-from edge_runtime.residence import Residence
 from edge_runtime.stored_vectors import StoredVectors
 from edge_runtime.vector_index import VectorIndex
 
 _SPARE = 4  # estimates for each that is asked for, where more are asked for than the build tuned for
-_AGAIN = 16  # estimated by both bits for each that is compared
-_CODES = 32_768  # estimated at a time: 2 MB of 384 dimensions
+_AGAIN = 8  # estimated by both bits for each that is compared
 _GATHERED_AN_ESTIMATE = 2  # vectors gathered and compared in the time of one that is estimated
 _CELLS_A_GATHERED = 8  # centroids likewise
 _BITS = 4  # to which a component of a query is rounded
@@ -52,10 +51,9 @@ class CellFiles:
 
     centroids: NDArray[np.float32]
     ends: NDArray[np.int64]
-    codes: NDArray[np.uint64]
+    codes: Codes
     factors: NDArray[np.float32]
     stored: StoredVectors
-    residence: Residence
 
 
 class CellIndex(VectorIndex):
@@ -76,10 +74,9 @@ class CellIndex(VectorIndex):
         files = CellFiles(
             centroids,
             array(bundle, spec, "ends", "int64", (len(centroids) + 1,)),
-            array(bundle, spec, "codes", "uint64", (2, spec.count, -(-spec.ndim // 64))),
+            Codes(bundle, spec),
             array(bundle, spec, "factors", "float32", (2, spec.count)),
             StoredVectors(bundle, spec),
-            bundle.residence(f"{spec.path}/codes.npy"),
         )
         _check_ends(files.ends, spec, f"{bundle.root}/{spec.path}")
         return cls(files, spec)
@@ -97,14 +94,11 @@ class CellIndex(VectorIndex):
                 break
             probes = min(2 * probes, len(cosines))
         near = np.repeat(cosines[cells], files.ends[cells + 1] - files.ends[cells])
-        if allowed is not None:
-            kept = allowed.mask[files.stored.places.rows(places)]
-            places, near = places[kept], near[kept]
-        compared, asked = self._compared(count), _Rounded.of(unit)
-        for planes, most in ((1, _AGAIN * compared), (2, compared)):
-            if len(places) > most:
-                best = _highest(near + self._estimated(places, asked, planes), most)
-                places, near = places[best], near[best]
+        compared = self._compared(count)
+        if len(places) > compared:
+            places = self._chosen(places, near, cells, unit, compared, allowed)
+        elif allowed is not None:
+            places = places[allowed.mask[files.stored.places.rows(places)]]
         return files.stored.nearest(places, unit, count)
 
     def compared_in_time(self, count: int, allowed: int) -> int:
@@ -136,19 +130,26 @@ class CellIndex(VectorIndex):
     def _compared(self, count: int) -> int:
         return max(self._spec.expansion, 3 * count // 2)
 
-    def _estimated(self, places: NDArray[np.int64], asked: _Rounded, planes: int) -> NDArray[np.float32]:
-        """About r·q for each place, float32, by the first bits or by both.
-
-        A block at a time: of many, copies would fill the memory.
-        """
-        files, estimates = self._opened(), np.empty(len(places), np.float32)
-        for start in range(0, len(places), _CODES):
-            some = places[start : start + _CODES]
-            sums = sum(asked.sums(files.codes[bit].take(some, axis=0)) / 2**bit for bit in range(planes))
-            estimates[start : start + _CODES] = files.factors[planes - 1].take(some) * sums
-        blocks = places * files.codes[0, 0].nbytes // residence.AROUND  # rising, as places are
-        files.residence.touch((np.count_nonzero(np.diff(blocks)) + 1) * planes * residence.AROUND)
-        return estimates
+    def _chosen(
+        self,
+        places: NDArray[np.int64],
+        near: NDArray[np.float32],
+        cells: NDArray[np.int64],
+        unit: NDArray[np.float32],
+        compared: int,
+        allowed: Allowed | None,
+    ) -> NDArray[np.int64]:
+        """The best of the places in these cells by the first bits, and of these, `compared` by both."""
+        files, asked = self._opened(), _Rounded.of(unit)
+        blocks = files.codes.first(files.ends[cells], files.ends[cells + 1])
+        sums = np.concatenate([asked.sums(block) for block in blocks])
+        if allowed is not None:
+            kept = np.flatnonzero(allowed.mask[files.stored.places.rows(places)])
+            places, near, sums = places[kept], near[kept], sums[kept]
+        best = _highest(near + files.factors[0].take(places) * sums, _AGAIN * compared)
+        places, near, sums = places[best], near[best], sums[best]
+        sums += asked.sums(files.codes.second(places)) / 2
+        return places[_highest(near + files.factors[1].take(places) * sums, compared)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,18 +177,20 @@ class _Rounded:
 
     def sums(self, codes: NDArray[np.uint64]) -> NDArray[np.float32]:
         """s·q for each code (n, words) of signs s, float32 (n,): two signs differ where the bits do."""
-        weights = 1 << np.arange(_BITS, dtype=np.uint32)
-        differing = np.einsum("ij,j->i", bits.differing(codes, self.planes), weights)
+        one, two, four, eight = bits.differing(codes, self.planes).T
+        differing = one + 2 * (two + 2 * (four + 2 * eight))
         agreeing = np.float32(self.ndim * (2**_BITS - 1) / 2) - differing.astype(np.float32)
         sums: NDArray[np.float32] = np.float32(self.step) * agreeing
         return sums
 
 
 def _highest(values: NDArray[np.float32], count: int) -> NDArray[np.int64]:
-    """Where the `count` highest are, in rising order of places."""
+    """Where the `count` highest are, in rising order of places; of equals the first."""
     if count >= len(values):
         return np.arange(len(values))
-    return np.sort(np.argpartition(values, len(values) - count)[len(values) - count :])
+    least = np.partition(values, len(values) - count)[len(values) - count]
+    above, equal = np.flatnonzero(values > least), np.flatnonzero(values == least)
+    return np.sort(np.append(above, equal[: count - len(above)]))
 
 
 def _ranges(starts: NDArray[np.int64], stops: NDArray[np.int64]) -> NDArray[np.int64]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import shutil
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -17,7 +19,7 @@ from numpy.typing import NDArray
 
 from build_tools import cells as writer
 from build_tools import loose
-from edge_runtime import cells, stored_vectors
+from edge_runtime import cells, codes, stored_vectors
 from edge_runtime.allowed import Allowed
 from edge_runtime.dense import DenseIndex, quantize
 from edge_runtime.errors import BundleError, ClosedError
@@ -122,10 +124,12 @@ def test_a_second_bit_chooses_better(opened: Any, folder: Path) -> None:
     rest = stored - np.repeat(files.centroids, np.diff(files.ends), axis=0)
     asked = units(30, seed=9)
     exact = rest @ asked.T
+    rounded = [cells._Rounded.of(query) for query in asked]
+    read = np.concatenate([block.copy() for block in files.codes.first(np.array([0]), np.array([N]))])
+    first = np.stack([query.sums(read) for query in rounded], axis=1)
+    both = first + np.stack([query.sums(files.codes.second(places)) for query in rounded], axis=1) / 2
     one, two = (
-        np.stack([index._estimated(places, cells._Rounded.of(query), planes) for query in asked], axis=1)
-        - exact
-        for planes in (1, 2)
+        factors[:, None] * sums - exact for factors, sums in zip(files.factors, (first, both), strict=True)
     )
     assert abs(one.mean()) < 0.05 * exact.std()
     assert abs(two.mean()) < 0.05 * exact.std()
@@ -186,13 +190,39 @@ def test_the_nearest_of_the_allowed(folder: Path, share: float, count: int, seed
 
 def test_codes_in_blocks(opened: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """The same as in one."""
-    index, query = opened(replace(SPEC, probes=CELLS)), units(1, seed=6)[0]
-    whole = index.search(query, 20)
-    monkeypatch.setattr(cells, "_CODES", 7)
+    query, spec = units(1, seed=6)[0], replace(SPEC, probes=CELLS)
+    whole = opened(spec).search(query, 20)
+    monkeypatch.setattr(codes, "_BLOCK", 7)
     monkeypatch.setattr(stored_vectors, "_BLOCK", 9)
-    parts = index.search(query, 20)
+    parts = opened(spec).search(query, 20)
     assert parts.rows.tolist() == whole.rows.tolist()
     assert parts.scores == pytest.approx(whole.scores, abs=1e-6)
+
+
+def test_codes_are_those_of_the_file(folder: Path, opened: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever is read of it, in however many pieces."""
+    written = np.load(folder / "dense" / "codes.npy")
+    monkeypatch.setattr(codes, "_BLOCK", 100)
+    read = opened(SPEC)._index._opened().codes
+    starts, stops = np.array([5, 40, 40, 900]), np.array([30, 40, 41, 1250])
+    expected = np.concatenate([written[0, begin:end] for begin, end in zip(starts, stops, strict=True)])
+    blocks = [block.copy() for block in read.first(starts, stops)]
+    assert [len(block) for block in blocks] == [100, 100, 100, 76]
+    assert np.array_equal(np.concatenate(blocks), expected)
+    places = np.array([0, 1, 2, 77, 79, 80, N - 1])
+    assert np.array_equal(read.second(places), written[1, places])
+
+
+def test_codes_that_end_early(folder: Path, tmp_path: Path) -> None:
+    """As a file does that is written over while it is in use, or on a card that fails: an error, no crash."""
+    shutil.copytree(folder / "dense", tmp_path / "dense")
+    bundle = loose.bundle(tmp_path)
+    index = DenseIndex.open(bundle, SPEC)
+    os.truncate(tmp_path / "dense" / "codes.npy", 5000)
+    with pytest.raises(BundleError, match=r"codes\.npy: ends early; copy the bundle again"):
+        index.search(units(1, seed=1)[0], 5)
+    index.close()
+    bundle.close()
 
 
 def test_stored_vectors(opened: Any) -> None:
@@ -218,6 +248,17 @@ def test_a_closed_index_answers_no_more(opened: Any) -> None:
     index.close()
     with pytest.raises(ClosedError, match="closed; open the bundle again"):
         index.search(units(1, seed=1)[0], 1)
+
+
+def test_a_card_that_fails(opened: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Is a bundle that cannot be read."""
+
+    def fail(*_: object) -> int:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    monkeypatch.setattr(os, "preadv", fail)
+    with pytest.raises(BundleError, match=r"codes\.npy: cannot be read \(Input/output error\)"):
+        opened(SPEC).search(units(1, seed=1)[0], 5)
 
 
 def test_a_query_of_no_length(opened: Any) -> None:
