@@ -90,7 +90,7 @@ class Made:
 
 
 def kinds(cells: int, ndim: int) -> tuple[Kind, ...]:
-    """int8 exactly, as a graph and in cells; cells of product codes (1 and 2 bits a component); of bits."""
+    """int8 exactly, as a graph and in cells; cells of product codes, of bits; product codes without cells."""
     return (
         Kind("SQ8"),
         Kind("HNSW16,SQ8", "efSearch"),
@@ -98,6 +98,8 @@ def kinds(cells: int, ndim: int) -> tuple[Kind, ...]:
         Kind(f"IVF{cells},PQ{ndim // 4}x4fs,Refine(SQ8)", "nprobe"),
         Kind(f"IVF{cells},PQ{ndim // 2}x4fs,Refine(SQ8)", "nprobe"),
         Kind(f"RR,IVF{cells},RaBitQ,Refine(SQ8)", "nprobe"),
+        Kind(f"PQ{ndim // 4}x4fs,Refine(SQ8)"),
+        Kind(f"PQ{ndim // 2}x4fs,Refine(SQ8)"),
     )
 
 
