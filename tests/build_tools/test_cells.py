@@ -44,21 +44,25 @@ def test_every_vector_is_in_the_cell_of_its_nearest_centroid(tmp_path: Path) -> 
         assert found["rows"][start:end].tolist() == np.flatnonzero(owners == cell).tolist()
 
 
-def test_codes_are_the_signs_of_what_the_centroid_leaves(tmp_path: Path) -> None:
-    """Bit by bit, padded with zeros; factors make the code's own product right."""
+def test_codes_are_the_levels_of_what_the_centroid_leaves(tmp_path: Path) -> None:
+    """Bit by bit, padded with zeros: the sign, then far or near; factors make each code's own product right."""
     codes = clustered(300)
     cells.write(codes, tmp_path, cells=4, advance=lambda _: None)
     found = files(tmp_path)
     owners = np.repeat(np.arange(4), np.diff(found["ends"]))
     stored = found["vectors"].astype(np.float64)
     rest = stored / np.linalg.norm(stored, axis=1, keepdims=True) - found["centroids"][owners]
-    bits = np.unpackbits(found["codes"].view(np.uint8), axis=1, bitorder="little")
-    assert found["codes"].shape == (300, 2)
-    certain = np.abs(rest) > 1e-6
-    assert np.array_equal(bits[:, :NDIM][certain], (rest > 0)[certain])
-    assert not bits[:, NDIM:].any()
-    signs = np.where(rest > 0, 1, -1)
-    assert found["factors"] * (signs * rest).sum(axis=1) == pytest.approx((rest**2).sum(axis=1), rel=1e-4)
+    assert found["codes"].shape == (2, 300, 2)
+    bits = np.unpackbits(found["codes"].view(np.uint8), axis=2, bitorder="little")
+    assert not bits[:, :, NDIM:].any()
+    signs, halves = 2.0 * bits[:, :, :NDIM] - 1
+    sizes = np.abs(rest)
+    bound = 1.2 * sizes.mean(axis=1, keepdims=True)
+    certain = (sizes > 1e-6) & (np.abs(sizes - bound) > 1e-6)
+    expected = np.sign(rest) * np.where(sizes > bound, 1.5, 0.5)
+    assert np.array_equal((signs + halves / 2)[certain], expected[certain])
+    for factors, levels in zip(found["factors"], (signs, signs + halves / 2), strict=True):
+        assert factors * (levels * rest).sum(axis=1) == pytest.approx((rest**2).sum(axis=1), rel=1e-4)
 
 
 @pytest.mark.parametrize(("count", "amount"), [(1, 1), (3, 3), (50, 7)])
