@@ -35,19 +35,19 @@ MODEL, WEIGHTS = "model.onnx", "weights.bin"
 """The files of a compiled encoder. The model has the name of the other in it."""
 
 _INLINE_BYTES = 1024  # smaller ones, such as shapes and scales, stay in the model
-INPUTS, OUTPUT = ("input_ids", "attention_mask"), "sentence_embedding"
+INPUT, OUTPUT = "input_ids", "sentence_embedding"
 
 
 def compile_onnx(student: Student, path: Path, *, precision: Precision = "int8") -> None:
     """Writes the 8-bit form of `student`, `MODEL` and `WEIGHTS`, into the new directory `path`.
 
-    Inputs ``input_ids`` and ``attention_mask``, int64 (n, t), both axes dynamic; output
-    ``sentence_embedding``, float32 (n, ndim), of unit length.
+    Input ``input_ids``, int64 (n, t), both axes dynamic; output ``sentence_embedding``, float32 (n, ndim), of
+    unit length. There is no mask, for a device asks one query at a time: several must have the same length.
 
     Raises:
         BuildError: the exporter made a graph of another form.
     """
-    compile_module(student, path, shape=student.shape, inputs=INPUTS, output=OUTPUT, precision=precision)
+    compile_module(student, path, shape=student.shape, inputs=[INPUT], output=OUTPUT, precision=precision)
 
 
 def compile_module(
@@ -119,6 +119,9 @@ def _fuse(source: Path, target: Path, shape: StudentShape, *, merge_projections:
 
     options = FusionOptions("bert")
     options.enable_embed_layer_norm = False  # it would swallow the word table, which gets its own int8 form
+    # Slower than what they replace (see `encoders.session`), where the product adds the bias as well.
+    options.enable_skip_layer_norm = options.enable_bias_skip_layer_norm = False
+    options.enable_bias_gelu = False
     options.use_multi_head_attention = not merge_projections
     with _errors_only():
         optimized = optimize_model(

@@ -66,21 +66,26 @@ class Student(nn.Module):
         self.layers = nn.ModuleList(Layer(shape) for _ in range(shape.layers))
         self.projection = nn.Linear(shape.pooled, shape.ndim) if shape.has_projection else None
 
-    def forward(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
-        """Unit vectors of padded sequences."""
+    def forward(self, input_ids: Tensor, attention_mask: Tensor | None = None) -> Tensor:
+        """Unit vectors of padded sequences; of sequences without padding where there is no mask."""
         pooled = self.pooled(input_ids, attention_mask)
         projected = pooled if self.projection is None else self.projection(pooled)
         unit: Tensor = projected / projected.norm(dim=1, keepdim=True).clamp_min(1e-12)
         return unit
 
-    def pooled(self, input_ids: Tensor, attention_mask: Tensor, addend: Tensor | None = None) -> Tensor:
+    def pooled(
+        self, input_ids: Tensor, attention_mask: Tensor | None = None, addend: Tensor | None = None
+    ) -> Tensor:
         """One state a sequence, (n, shape.pooled): what the projection reads.
 
         Args:
+            attention_mask: None where nothing is padded.
             addend: joins the embeddings of words and positions, (n, t, hidden).
         """
-        # Unsqueeze, cast, subtract, multiply: in this order ONNX Runtime recognises an attention mask.
-        bias = (1.0 - attention_mask[:, None, None, :].to(torch.float32)) * MASKED
+        bias = None
+        if attention_mask is not None:
+            # Unsqueeze, cast, subtract, multiply: in this order ONNX Runtime recognises an attention mask.
+            bias = (1.0 - attention_mask[:, None, None, :].to(torch.float32)) * MASKED
         positions = torch.arange(input_ids.shape[1], device=input_ids.device)
         embedded = self.words(input_ids) + self.positions(positions)
         states: list[Tensor] = [self.norm(embedded if addend is None else embedded + addend)]
@@ -90,9 +95,11 @@ class Student(nn.Module):
             return self._pool(states[-1], attention_mask)
         return torch.cat([self._pool(each, attention_mask) for each in states], dim=1)
 
-    def _pool(self, states: Tensor, attention_mask: Tensor) -> Tensor:
+    def _pool(self, states: Tensor, attention_mask: Tensor | None) -> Tensor:
         if self.shape.pooling == "cls":
             return states[:, 0]
+        if attention_mask is None:
+            return states.mean(1)
         weights = attention_mask[:, :, None].to(torch.float32)
         return (states * weights).sum(1) / weights.sum(1).clamp_min(1e-9)
 
@@ -117,16 +124,18 @@ class Layer(nn.Module):
         self.output = nn.Linear(shape.intermediate, shape.hidden)
         self.output_norm = nn.LayerNorm(shape.hidden, eps=shape.epsilon)
 
-    def forward(self, states: Tensor, bias: Tensor) -> Tensor:
-        """Token states (n, t, hidden) to the next; `bias` is added to the attention logits."""
+    def forward(self, states: Tensor, bias: Tensor | None = None) -> Tensor:
+        """Token states (n, t, hidden) to the next; `bias`, if any, is added to the attention logits."""
         attended = self.attention_norm(self.attention_output(self._attend(states, bias)) + states)
         expanded = nn.functional.gelu(self.intermediate(attended))
         normalised: Tensor = self.output_norm(self.output(expanded) + attended)
         return normalised
 
-    def _attend(self, states: Tensor, bias: Tensor) -> Tensor:
+    def _attend(self, states: Tensor, bias: Tensor | None) -> Tensor:
         query, key, value = (self._split(part(states)) for part in (self.query, self.key, self.value))
-        logits = torch.matmul(query, key.transpose(-1, -2)) / math.sqrt(self.head_size) + bias
+        logits = torch.matmul(query, key.transpose(-1, -2)) / math.sqrt(self.head_size)
+        if bias is not None:
+            logits = logits + bias
         mixed = torch.matmul(torch.softmax(logits, dim=-1), value)
         return mixed.permute(0, 2, 1, 3).contiguous().view(states.shape)
 

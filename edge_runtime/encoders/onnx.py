@@ -15,17 +15,22 @@ from edge_runtime.encoders.session import open_session
 from edge_runtime.errors import EngineError
 from edge_runtime.manifest import EncoderSpec
 
-_INPUTS = {"input_ids": "tensor(int64)", "attention_mask": "tensor(int64)"}
+_IDS, _MASK = "input_ids", "attention_mask"
+_KIND = "tensor(int64)"
 _OUTPUT = "sentence_embedding"
 
 
 class OnnxEncoder(Encoder):
-    """An ONNX Runtime session tuned for one short query at a time."""
+    """An ONNX Runtime session tuned for one short query at a time.
+
+    Older models take a mask as well, which is all ones.
+    """
 
     def __init__(self, session: Any, *, engine: str, ndim: int) -> None:
         self.engine = engine
         self._session = session
         self._ndim = ndim
+        self._masked = any(node.name == _MASK for node in session.get_inputs())
 
     @classmethod
     def load(
@@ -48,7 +53,9 @@ class OnnxEncoder(Encoder):
     def encode(self, token_ids: Sequence[int]) -> NDArray[np.float32]:
         """One run of the session; see `Encoder.encode`."""
         ids = np.array([token_ids], dtype=np.int64)
-        inputs = {"input_ids": ids, "attention_mask": np.ones_like(ids)}
+        inputs = {_IDS: ids}
+        if self._masked:
+            inputs[_MASK] = np.ones_like(ids)
         try:
             (vectors,) = self._session.run([_OUTPUT], inputs)
         except Exception as error:
@@ -64,10 +71,11 @@ def _check_signature(session: Any, spec: EncoderSpec, path: Path) -> None:
     inputs = {node.name: node.type for node in session.get_inputs()}
     outputs = {node.name: (node.type, node.shape) for node in session.get_outputs()}
     kind, shape = outputs.get(_OUTPUT, ("", []))
-    if inputs != _INPUTS or kind != "tensor(float)":
+    known = inputs in ({_IDS: _KIND}, {_IDS: _KIND, _MASK: _KIND})
+    if not known or kind != "tensor(float)":
         raise EngineError(
-            f"{path}: takes {', '.join(inputs)} and gives {', '.join(outputs)}; "
-            f"expected {', '.join(_INPUTS)} of int64 and {_OUTPUT} of float; rebuild the bundle"
+            f"{path}: takes {', '.join(inputs)} and gives {', '.join(outputs)}; expected {_IDS} "
+            f"of int64, {_MASK} if anything beside it, and {_OUTPUT} of float; rebuild the bundle"
         )
     if len(shape) != 2 or (isinstance(shape[1], int) and shape[1] != spec.ndim):
         raise EngineError(

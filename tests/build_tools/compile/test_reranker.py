@@ -95,7 +95,7 @@ def test_the_graph_is_fused_and_quantized(compiled: Path) -> None:
     """One attention a layer, and no plain matrix product is left."""
     kinds = Counter(node.op_type for node in onnx.load(str(compiled)).graph.node)
     assert kinds["QAttention"] == 2
-    assert kinds["BiasGelu"] == 2
+    assert kinds["Gelu"] == 2
     assert not kinds.keys() & {"MatMul", "Gemm", "Softmax", "Erf", "Attention"}
 
 

@@ -58,6 +58,15 @@ def test_with_all_layers_it_is_the_base_model(pooling: Any) -> None:
     torch.testing.assert_close(vectors, reference(base, pooling), atol=1e-5, rtol=0)
 
 
+@pytest.mark.parametrize("pooling", ["mean", "cls"])
+def test_without_padding_no_mask_is_needed(pooling: Any) -> None:
+    """As a device asks: one query, all of whose tokens count."""
+    student = cut(bert(), None, 32, pooling).eval()
+    ids = torch.tensor([SEQUENCES[-1]])
+    with torch.no_grad():
+        torch.testing.assert_close(student(ids), student(ids, torch.ones_like(ids)))
+
+
 def test_kept_layers_are_those_asked_for() -> None:
     """Layers 0 and 2 of a base equal a base whose layer 1 is taken out."""
     base = bert()

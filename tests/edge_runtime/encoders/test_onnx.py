@@ -144,10 +144,21 @@ def narrow(spec: EncoderSpec) -> EncoderSpec:
     return replace(spec, ndim=3)
 
 
-def test_a_model_of_the_right_shape_is_taken(tmp_path: Path, narrow: EncoderSpec) -> None:
-    """So that the refusals below are for their own reasons."""
-    loaded = OnnxEncoder.load(model(tmp_path / "m.onnx"), narrow)
+@pytest.mark.parametrize("inputs", [INPUTS[:1], INPUTS])
+def test_a_model_of_the_right_shape_is_taken(
+    tmp_path: Path, narrow: EncoderSpec, inputs: Sequence[str]
+) -> None:
+    """So that the refusals below are for their own reasons. Older ones take a mask, too."""
+    loaded = OnnxEncoder.load(model(tmp_path / "m.onnx", inputs=inputs), narrow)
     assert loaded.encode([1]).tolist() == pytest.approx(UNIT)
+
+
+def test_a_mask_is_all_ones(tmp_path: Path, narrow: EncoderSpec) -> None:
+    """A query has no padding."""
+    cast = helper.make_node("Cast", ["attention_mask"], ["sentence_embedding"], to=TensorProto.FLOAT)
+    loaded = OnnxEncoder.load(model(tmp_path / "m.onnx", node=cast), narrow)
+    with pytest.raises(EngineError, match="vector of squared length 3"):
+        loaded.encode([5, 6, 7])
 
 
 @pytest.mark.parametrize("content", [b"", b"garbage", b"\x08\x07" * 4000, b"\xff" * 10_000])
@@ -175,7 +186,7 @@ def test_another_width_is_refused_as_it_opens(bundle: Path, spec: EncoderSpec) -
         OnnxEncoder.load(bundle / spec.path, replace(spec, ndim=31))
 
 
-@pytest.mark.parametrize("inputs", [("input_ids",), (*INPUTS, "token_type_ids"), ("ids", "mask")])
+@pytest.mark.parametrize("inputs", [INPUTS[1:], (*INPUTS, "token_type_ids"), ("ids", "mask")])
 def test_other_inputs_are_refused(tmp_path: Path, narrow: EncoderSpec, inputs: Sequence[str]) -> None:
     """Both are named: those it takes, those it should take."""
     path = model(tmp_path / "m.onnx", inputs=inputs)
