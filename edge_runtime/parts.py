@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 
-from edge_runtime import arguments
+from edge_runtime import arguments, residence
 from edge_runtime.bundle import Bundle
 from edge_runtime.deadline import Pace
 from edge_runtime.dense import DenseIndex
@@ -55,13 +55,15 @@ class Parts:
         if threads is not None:
             config = replace(config, threads=arguments.whole(threads, "threads", most=MAX_THREADS))
         manifest = bundle.manifest
+        spec = manifest.encoder(encoder)
         # Before usearch is imported, see `DenseIndex.open`.
-        tower = QueryTower.load(bundle, manifest.encoder(encoder), config=config)
+        tower = QueryTower.load(bundle, spec, config=config)
         dense = DenseIndex.open(bundle, manifest.index)
         lexical = LexicalIndex.open(bundle, manifest.lexical)
         documents = Documents.open(bundle, manifest.documents)
         ranker = Ranker(bundle, tower, dense=dense, lexical=lexical, documents=documents, config=config)
         second = SecondStage(bundle, documents, config=config)
+        residence.give_back([bundle.path(member) for member in spec.members])
         return cls(bundle, tower, dense=dense, documents=documents, ranker=ranker, second=second)
 
     def close(self) -> None:

@@ -72,7 +72,9 @@ class TfliteEncoder(Encoder):
         _check_signatures(found, spec, path)
         if loaded:
             engine = f"{engine} ({', '.join(Path(name).name for name in loaded)})"
-        return cls(interpreter, spec, engine=engine)
+        encoder = cls(interpreter, spec, engine=engine)
+        encoder._run([0])  # packs the weights: from now on only rows of the word table are read from the file
+        return encoder
 
     def encode(self, token_ids: Sequence[int]) -> NDArray[np.float32]:
         """One run, at the query's length or padded to the next that there is; see `Encoder.encode`.
@@ -80,6 +82,15 @@ class TfliteEncoder(Encoder):
         Raises:
             ClosedError: after `close`.
         """
+        return checked_vector(self._run(token_ids), self._spec.ndim)
+
+    def close(self) -> None:
+        """Drops the interpreter."""
+        with self._lock:
+            self._interpreter = None
+            self._runners.clear()
+
+    def _run(self, token_ids: Sequence[int]) -> NDArray[Any]:
         count, lengths = len(token_ids), self._spec.lengths
         most = lengths[-1] if lengths else self._spec.max_tokens
         if not 0 < count <= most:
@@ -96,13 +107,8 @@ class TfliteEncoder(Encoder):
                 outputs = self._runner(length)(input_ids=ids, attention_mask=mask)
             except Exception as error:
                 raise EngineError(f"{self.engine} failed on {count} tokens ({first_line(error)})") from None
-        return checked_vector(outputs[OUTPUT], self._spec.ndim)
-
-    def close(self) -> None:
-        """Drops the interpreter."""
-        with self._lock:
-            self._interpreter = None
-            self._runners.clear()
+        output: NDArray[Any] = outputs[OUTPUT]
+        return output
 
     def _runner(self, length: int | None) -> Any:
         """The signature's for `length`; the only one's, which takes inputs of any, when None."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import mmap
 import re
 from pathlib import Path
@@ -14,10 +15,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import edge_runtime
 from build_tools import loose
+from edge_runtime import residence as residences
 from edge_runtime.dense import DenseIndex
 from edge_runtime.manifest import IndexSpec
-from edge_runtime.residence import MOST_BYTES, Residence
+from edge_runtime.residence import MOST_BYTES, Residence, give_back
 
 
 def test_pages_are_given_back_when_many_were_touched() -> None:
@@ -148,3 +151,91 @@ def test_reading_ahead_where_nothing_is_mapped(tmp_path: Path) -> None:
     del array
     bundle.close()
     bundle.read_ahead("here.npy", np.array([0]), 8)
+
+
+SIZE = 1 << 20
+
+
+@pytest.fixture
+def model(tmp_path: Path) -> Path:
+    """A megabyte of ones."""
+    path = tmp_path / "model.bin"
+    path.write_bytes(b"\1" * SIZE)
+    return path
+
+
+def test_what_an_engine_has_read_is_given_back(model: Path) -> None:
+    """Of the files that are named; what they hold is read again when it is needed."""
+    with model.open("rb") as file:
+        mapping = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+    assert mapping[:] == model.read_bytes()
+    give_back()
+    assert resident(model) == SIZE
+    assert give_back([model]) >= SIZE
+    assert resident(model) == 0
+    assert mapping[:] == model.read_bytes()
+    mapping.close()
+
+
+def test_a_model_behind_a_link(model: Path, tmp_path: Path) -> None:
+    """The system calls a mapping by the file itself; installed bundles are opened through a link."""
+    (tmp_path / "current").symlink_to(model)
+    with model.open("rb") as file:
+        mapping = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+    assert len(mapping[:]) == SIZE
+    give_back([tmp_path / "current"])
+    assert resident(model) == 0
+    mapping.close()
+
+
+@pytest.mark.parametrize("protected", [False, True])
+def test_what_the_process_has_changed_is_kept(model: Path, protected: bool) -> None:
+    """As the loader changes pages of a library before it protects them: those are in no file."""
+    with model.open("r+b") as file:
+        mapping = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_COPY)
+    mapping[0] = 7
+    address = ctypes.addressof(ctypes.c_char.from_buffer(mapping))
+    if protected:
+        assert ctypes.CDLL(None).mprotect(ctypes.c_void_p(address), SIZE, mmap.PROT_READ) == 0
+    give_back([model])
+    assert (mapping[0], mapping[1]) == (7, 1)
+
+
+def of_libraries(name: str) -> int:
+    """Resident bytes of the mappings of files whose paths have `name` in them."""
+    text = Path("/proc/self/smaps").read_text()
+    found = re.findall(rf"^\w+-\w+ .*{name}.*\n(?:.*\n)*?Rss: +(\d+) kB", text, re.MULTILINE)
+    return sum(map(int, found)) * 1024
+
+
+def test_libraries_are_given_back() -> None:
+    """And go on working: their pages come when they are called."""
+    values = np.random.default_rng(0).standard_normal((64, 64))
+    expected = values @ values
+    before = of_libraries("/numpy")
+    assert give_back() > 0
+    assert of_libraries("/numpy") < before / 2
+    assert np.array_equal(values @ values, expected)
+
+
+def test_where_the_system_does_not_tell(tmp_path: Path) -> None:
+    """No maps; or maps and no pagemap, as containers have it."""
+    assert give_back(proc=tmp_path) == 0
+    (tmp_path / "maps").write_text(Path("/proc/self/maps").read_text())
+    assert give_back(proc=tmp_path) == 0
+
+
+def test_a_pagemap_that_ends_early(tmp_path: Path) -> None:
+    """Nothing is given back of which it is not known that nothing is lost."""
+    (tmp_path / "maps").write_text(Path("/proc/self/maps").read_text())
+    (tmp_path / "pagemap").write_bytes(b"")
+    assert give_back(proc=tmp_path) == 0
+
+
+def test_opening_gives_back_what_loading_has_read(bundle: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Libraries, and the files of the encoder that is in use."""
+    given: list[Path] = []
+    monkeypatch.setattr(residences, "give_back", given.extend)
+    with edge_runtime.open(bundle):
+        pass
+    assert [path.name for path in given] == ["model.onnx", "weights.bin"]
