@@ -24,6 +24,9 @@ import numpy as np
 MOST_BYTES = 16_000_000
 """Of a file, touched between two times of giving back."""
 
+TABLE_BYTES = 4_000_000
+"""The same of a table of tokens, of which a query touches a megabyte for some kilobytes that it reads."""
+
 AROUND = 65_536
 """Bytes that Linux maps around a page that is touched (fault_around_bytes), where they are in its cache."""
 
@@ -31,20 +34,35 @@ AROUND = 65_536
 class Residence:
     """How much of a mapped file was touched. Threads may share one: a lost count does no harm."""
 
-    def __init__(self, size: int, release: Callable[[], object]) -> None:
-        """`size` is the file's in bytes; `release` gives all its pages back."""
-        self._release = release if size > MOST_BYTES else None
+    def __init__(self, size: int, release: Callable[[], object], *, most: int = MOST_BYTES) -> None:
+        """`size` is the file's in bytes; `release` gives all its pages back after `most` bytes."""
+        self._release = release if size > most else None
+        self._most = most
         self._touched = 0
+
+    @classmethod
+    def of_table(cls, path: Path) -> Residence:
+        """That of a model which an engine has mapped, and of which only rows of its table are still read."""
+        clean, advise = _clean(lambda each: each.path == str(path.resolve()))
+
+        def release() -> None:
+            for each in clean:
+                advise(each.start, each.size)
+
+        return cls(sum(each.size for each in clean), release, most=TABLE_BYTES)
 
     def touch(self, size: int) -> None:
         """Counts bytes that a search has read; gives all pages back when there were too many."""
         if self._release is None:
             return
         self._touched += size
-        if self._touched > MOST_BYTES:
+        if self._touched > self._most:
             self._touched = 0
             self._release()
 
+
+NOTHING_MAPPED = Residence(0, lambda: None)
+"""Of what the process has in memory of its own, if at all."""
 
 PACKAGES = frozenset(
     ("numpy", "tokenizers", "usearch", "numkong", "onnxruntime", "ai_edge_litert", "tflite_runtime")
@@ -86,18 +104,24 @@ def give_back(models: Sequence[Path] = (), *, proc: Path = Path("/proc/self")) -
     Returns:
         Bytes of the mappings that were given back, touched or not.
     """
-    try:
-        advise = _madvise()
-        mappings = _mappings((proc / "maps").read_text())
-        wanted = {str(path.resolve()) for path in models}
-        ours = [each for each in mappings if each.path in wanted or _is_ours(each.path)]
-        with (proc / "pagemap").open("rb", buffering=0) as pages:
-            clean = [each for each in ours if _has_no_copies(pages.fileno(), each)]
-    except (OSError, AttributeError):  # no such files, or no such function
-        return 0
+    wanted = {str(path.resolve()) for path in models}
+    clean, advise = _clean(lambda each: each.path in wanted or _is_ours(each.path), proc)
     for each in clean:
         advise(each.start, each.size)
     return sum(each.size for each in clean)
+
+
+def _clean(
+    wanted: Callable[[_Mapping], bool], proc: Path = Path("/proc/self")
+) -> tuple[list[_Mapping], Callable[[int, int], None]]:
+    """Mappings whose pages can be given back, and what does it; none where the system does not tell."""
+    try:
+        advise = _madvise()
+        found = [each for each in _mappings((proc / "maps").read_text()) if wanted(each)]
+        with (proc / "pagemap").open("rb", buffering=0) as pages:
+            return [each for each in found if _has_no_copies(pages.fileno(), each)], advise
+    except (OSError, AttributeError):  # no such files, or no such function
+        return [], lambda start, size: None
 
 
 def _mappings(maps: str) -> Iterator[_Mapping]:

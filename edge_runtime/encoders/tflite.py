@@ -24,6 +24,7 @@ from edge_runtime.device_config import FILENAME, Delegate
 from edge_runtime.encoder_spec import EncoderSpec, signature
 from edge_runtime.encoders.base import Encoder, checked_vector, first_line, package_version
 from edge_runtime.errors import ClosedError, DeviceWarning, EngineError
+from edge_runtime.residence import AROUND, NOTHING_MAPPED, Residence
 
 PACKAGES = {"ai_edge_litert": "ai-edge-litert", "tflite_runtime": "tflite-runtime"}
 """Modules that can run a file, the better first, and what pip calls them."""
@@ -40,6 +41,7 @@ class TfliteEncoder(Encoder):
         self.engine = engine
         self._interpreter, self._spec = interpreter, spec
         self._runners: dict[int | None, Any] = {}
+        self._residence = NOTHING_MAPPED
         self._lock = threading.Lock()
 
     @classmethod
@@ -74,6 +76,7 @@ class TfliteEncoder(Encoder):
             engine = f"{engine} ({', '.join(Path(name).name for name in loaded)})"
         encoder = cls(interpreter, spec, engine=engine)
         encoder._run([0])  # packs the weights: from now on only rows of the word table are read from the file
+        encoder._residence = Residence.of_table(path)
         return encoder
 
     def encode(self, token_ids: Sequence[int]) -> NDArray[np.float32]:
@@ -82,7 +85,9 @@ class TfliteEncoder(Encoder):
         Raises:
             ClosedError: after `close`.
         """
-        return checked_vector(self._run(token_ids), self._spec.ndim)
+        vector = checked_vector(self._run(token_ids), self._spec.ndim)
+        self._residence.touch(len(token_ids) * AROUND)
+        return vector
 
     def close(self) -> None:
         """Drops the interpreter."""

@@ -20,7 +20,7 @@ from build_tools import loose
 from edge_runtime import residence as residences
 from edge_runtime.dense import DenseIndex
 from edge_runtime.manifest import IndexSpec
-from edge_runtime.residence import MOST_BYTES, Residence, give_back
+from edge_runtime.residence import MOST_BYTES, TABLE_BYTES, Residence, give_back
 
 
 def test_pages_are_given_back_when_many_were_touched() -> None:
@@ -206,6 +206,29 @@ def of_libraries(name: str) -> int:
     text = Path("/proc/self/smaps").read_text()
     found = re.findall(rf"^\w+-\w+ .*{name}.*\n(?:.*\n)*?Rss: +(\d+) kB", text, re.MULTILINE)
     return sum(map(int, found)) * 1024
+
+
+def test_rows_of_an_engines_table(tmp_path: Path) -> None:
+    """Once many were read, the pages around them are given back, again and again."""
+    path = tmp_path / "model.tflite"
+    size = TABLE_BYTES // SIZE * SIZE + SIZE  # whole pages
+    path.write_bytes(b"\1" * size)
+    with path.open("rb") as file:
+        mapping = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+    residence = Residence.of_table(path)
+    for _ in range(2):
+        assert len(mapping[:]) == size
+        residence.touch(TABLE_BYTES)
+        assert resident(path) == size
+        residence.touch(SIZE)
+        assert resident(path) == 0
+        residence.touch(0)
+    mapping.close()
+
+
+def test_a_model_that_is_not_mapped(model: Path) -> None:
+    """As delegates copy it to where they compute."""
+    Residence.of_table(model).touch(10 * MOST_BYTES)
 
 
 def test_libraries_are_given_back() -> None:
