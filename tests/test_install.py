@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from edge_runtime import manifest as manifests
-from tests import interpreters
+from tests import delegates, interpreters
 from tests.versions import list_anew
 
 pytestmark = pytest.mark.install
@@ -165,6 +165,25 @@ def test_a_file_that_was_not_rewritten(installed: Installed, not_rewritten: Path
     assert "encoder layers2-tflite on tflite-runtime 2.14.0, golden query 1: cosine " in done.stderr
     assert "this engine computes it wrongly here" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_a_delegate(
+    installed: Installed, two_engines: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Both TFLite engines load the one that device.yaml names; where it fails, XNNPACK runs."""
+    if installed.device.encoder != "layers2-tflite":
+        pytest.skip("no TFLite engine")
+    monkeypatch.setenv("EDGE_RUNTIME_HOME", str(tmp_path))
+    library = delegates.compiled(tmp_path)
+    for options, taken in (("{}", True), ("{mode: refuse}", False)):
+        asked = f"tflite: {{delegates: [{{library: {library}, options: {options}}}]}}"
+        (tmp_path / "device.yaml").write_text(asked, "utf-8")
+        done = installed.run("python", "-c", ASK, two_engines)
+        answer = json.loads(done.stdout)
+        assert answer["engine"].startswith(installed.device.engine)
+        assert answer["engine"].endswith("(libdelegate.so)") == taken
+        assert answer["keys"][0].startswith("bread")
+        assert ("XNNPACK on the CPU runs instead" in done.stderr) == (not taken)
 
 
 def test_commands_are_installed(installed: Installed, two_engines: Path) -> None:
