@@ -24,7 +24,7 @@ from edge_runtime import manifest as manifests
 from edge_runtime import signature
 from edge_runtime.errors import BundleError, IntegrityError, QueryError
 from edge_runtime.manifest import FileEntry, Manifest
-from edge_runtime.residence import MOST_BYTES, Residence
+from edge_runtime.residence import Residence
 from edge_runtime.schema import shown
 from edge_runtime.signature import PublicKey, Signature
 
@@ -112,10 +112,10 @@ class Bundle:
             offset, length = int(begin) * mmap.PAGESIZE, int(end - begin) * mmap.PAGESIZE
             self._maps[member].madvise(mmap.MADV_WILLNEED, offset, length)
 
-    def residence(self, *members: str, most: int = MOST_BYTES) -> Residence:
-        """Counts what is touched of some mapped files, and gives their pages back after `most` bytes."""
+    def residence(self, *members: str) -> Residence:
+        """Counts what is touched of some mapped files, and gives their pages back when it is much."""
         size = sum(len(self._maps[member]) for member in members if member in self._maps)
-        return Residence(size, lambda: self.give_back(*members), most=most)
+        return Residence(size, lambda: self.give_back(*members))
 
     def give_back(self, *members: str) -> None:
         """Gives the pages of mapped files back to the system; of a file's mapping nothing is lost."""

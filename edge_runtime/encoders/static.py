@@ -23,7 +23,6 @@ from edge_runtime.bundle import Bundle
 from edge_runtime.encoder_spec import BIGRAMS, SCALES, TABLE, EncoderSpec
 from edge_runtime.encoders.base import Encoder
 from edge_runtime.errors import BundleError, ClosedError, EngineError
-from edge_runtime.residence import AROUND, NOTHING_MAPPED, TABLE_BYTES, Residence
 
 MAX_SCALE = 1e6
 """Beyond any sensible weight, and small enough that no sum of rows leaves the range of float32."""
@@ -44,12 +43,10 @@ class Tables:
 class StaticEncoder(Encoder):
     """A table of token vectors, mapped from the bundle. Thread-safe, for it keeps no state."""
 
-    def __init__(self, tables: Tables, source: str, residence: Residence = NOTHING_MAPPED) -> None:
-        """`residence` is that of the table."""
+    def __init__(self, tables: Tables, source: str) -> None:
         self.engine = installed()
         self._tables: Tables | None = tables
         self._source = source
-        self._residence = residence
 
     @classmethod
     def load(cls, bundle: Bundle, spec: EncoderSpec) -> StaticEncoder:
@@ -65,8 +62,7 @@ class StaticEncoder(Encoder):
         vocabulary = len(table) - len(bigrams)
         _check_scales(scales, len(table), f"{source}/{SCALES}")
         _check_bigrams(bigrams, vocabulary, f"{source}/{BIGRAMS}")
-        residence = bundle.residence(f"{spec.path}/{TABLE}", most=TABLE_BYTES)
-        return cls(Tables(table, scales, bigrams, vocabulary), source, residence)
+        return cls(Tables(table, scales, bigrams, vocabulary), source)
 
     def encode(self, token_ids: Sequence[int]) -> NDArray[np.float32]:
         """The normalised sum of the rows; see `Encoder.encode`.
@@ -81,7 +77,6 @@ class StaticEncoder(Encoder):
         rows = _rows(tables, token_ids, self._source)
         # take and a product by BLAS: half the time of fancy indexing and a weighted sum.
         chosen = tables.table.take(rows, axis=0).astype(np.float32)
-        self._residence.touch(len(rows) * AROUND)
         total: NDArray[np.float32] = tables.scales.take(rows) @ chosen
         squared = float(total @ total)
         if squared < _LEAST_SQUARED:
