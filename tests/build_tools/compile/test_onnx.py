@@ -96,7 +96,7 @@ def test_inputs_and_output(compiled: Path) -> None:
 def test_it_agrees_with_pytorch(
     tmp_path: Path, small_student: Callable[..., Student], ndim: int, pooling: str, every_layer: bool
 ) -> None:
-    """At every length, alone and with another, with either pooling, with a projection of one layer and of all."""
+    """At every length, alone and with another, with either pooling, a projection of one layer and of all."""
     module, path = small_student(ndim, pooling, every_layer=every_layer), tmp_path / "encoder" / MODEL
     compile_onnx(module, path.parent)
     rng = np.random.default_rng(0)
