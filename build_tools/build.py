@@ -14,7 +14,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from build_tools import quality, record
+from build_tools import quality, record, versions
 from build_tools.pack import pack
 from build_tools.progress import Progress
 from build_tools.quality import QualityCard
@@ -58,9 +58,13 @@ def _build(recipe: Recipe, home: Path, inputs: str, progress: Progress) -> Built
     # Not at the top: an unchanged bundle needs none of the seconds that torch takes to import.
     from build_tools.make import make
 
+    newer = [each for each in versions.made(home, recipe.name) if versions.is_above(each, recipe.version)]
     measured = make(recipe, home, progress)
     transport = pack(home / BUNDLE, _transport(recipe, home))
     record.write(Record(inputs, sha256(transport), recipe), home)
+    if newer:
+        hint = "devices that have it refuse an older one; raise `version` in the recipe"
+        progress.say(f"version    {recipe.version}, and {newer[0]} was made here before: {hint}")
     return Built(home / BUNDLE, transport, measured, fresh=True)
 
 

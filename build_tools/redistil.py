@@ -72,7 +72,8 @@ def _recipe(home: Path, built: Recipe, old: manifests.Manifest, overrides: Seque
     text = yaml.safe_dump(schema.encode(built), sort_keys=False, allow_unicode=True).encode()
     recipe = recipe_yaml.parse(text, str(home / record.FILENAME), overrides)
     untouched = recipe.version == built.version and not versions.is_above(recipe.version, old.version)
-    recipe = replace(recipe, version=versions.rising(None if untouched else recipe.version, old.version))
+    asked, made = None if untouched else recipe.version, versions.made(home, recipe.name)
+    recipe = replace(recipe, version=versions.rising(asked, old.version, made))
     _check_kept(built, recipe)
     return recipe
 

@@ -75,7 +75,8 @@ def update(
         stack.enter_context(locked(home))
         recover(home / BUNDLE)
         built, old = record.need(home), _old(home)
-        recipe = replace(built.recipe, version=versions.rising(version, old.manifest.version))
+        made = versions.made(home, built.recipe.name)
+        recipe = replace(built.recipe, version=versions.rising(version, old.manifest.version, made))
         target = _target(home, out, recipe.name)
         change = _change(home, old, recipe, changes, progress)
         if not (change.added or change.removed):

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from pathlib import Path
+
 from build_tools.errors import BuildError
 from edge_runtime.manifest import VERSION_PATTERN
 from edge_runtime.schema import shown
@@ -25,14 +28,23 @@ def is_above(version: str, other: str) -> bool:
     return _numbers(version) > _numbers(other)
 
 
-def rising(asked: str | None, present: str) -> str:
-    """The version after `present`: the one that is asked for, or else the following one.
+def made(home: Path, name: str) -> tuple[str, ...]:
+    """Those of which a build folder has transport files, which stay there: any of them may be on a device."""
+    found = (path.stem.removeprefix(f"{name}-") for path in home.glob(f"{name}-*.edge"))
+    return tuple(version for version in found if VERSION_PATTERN.fullmatch(version))
+
+
+def rising(asked: str | None, present: str, others: Sequence[str] = ()) -> str:
+    """The version after `present`: the one that is asked for, or else the one after all.
+
+    Args:
+        others: that were made of this bundle; a build may have gone back behind them.
 
     Raises:
         BuildError: what is asked for is no version, or not above `present`.
     """
     if asked is None:
-        return following(present)
+        return following(max((present, *others), key=_numbers))
     if not VERSION_PATTERN.fullmatch(asked):
         raise BuildError(f"version {shown(asked)}: expected three numbers such as 1.0.1")
     if not is_above(asked, present):

@@ -57,8 +57,7 @@ def open_installed(name: str, *, verify: Verification) -> Bundle:
 
 def _opened(directory: Path, held: int, verify: Verification) -> Bundle:
     try:
-        if verify == "full":
-            layout.check_manifest(directory)
+        layout.check_manifest(directory)
         opened = Bundle.open(directory, verify=verify)
     except BaseException:
         os.close(held)

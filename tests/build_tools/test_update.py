@@ -94,6 +94,17 @@ def test_a_build_does_not_take_it_for_its_own(home: Path, tmp_path: Path, given:
     assert "radio-99" not in documents.keys(built.bundle)
 
 
+def test_a_build_between_two_updates(
+    home: Path, given: Callable[..., Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It has the recipe's version again, and says so; the second update does not repeat the first one's."""
+    recipe = record.need(home).recipe
+    run(home, [given(NEW)])
+    assert build(recipe, home.parent, Progress()).transport.name == "tiny-1.0.0.edge"
+    assert "version 1.0.0, and 1.0.1 was made here before" in " ".join(capsys.readouterr().err.split())
+    assert run(home, [given(NEW)]).transport.name == "tiny-1.0.2.edge"
+
+
 def test_other_encoders_afterwards(home: Path, given: Callable[..., Path]) -> None:
     """`edge-build distill` keeps the documents of the update, and measures the whole card anew."""
     run(home, [given(NEW)], ["garden-2"])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from build_tools import versions
@@ -19,6 +21,22 @@ def test_what_is_asked_for() -> None:
     """Goes before what would follow."""
     assert versions.rising("2.0.0", "1.9.9") == "2.0.0"
     assert versions.rising(None, "1.9.9") == "1.9.10"
+
+
+def test_what_was_made_before(tmp_path: Path) -> None:
+    """A build that went back to the recipe's version does not have the next update repeat one."""
+    for name in (
+        "tiny-1.0.9.edge",
+        "tiny-1.0.10.edge",
+        "tiny-x.edge",
+        "tiny-2.0.0.txt",
+        "tiny-more-3.0.0.edge",
+    ):
+        (tmp_path / name).touch()
+    found = versions.made(tmp_path, "tiny")
+    assert set(found) == {"1.0.9", "1.0.10"}
+    assert versions.rising(None, "1.0.0", found) == "1.0.11"
+    assert versions.rising("1.0.1", "1.0.0", found) == "1.0.1"
 
 
 def test_the_last_number_of_all() -> None:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import io
 import os
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -15,7 +17,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from edge_runtime import manifest as manifests
-from edge_runtime.bundle import Bundle, read_manifest, sha256
+from edge_runtime.bundle import Bundle, digest, read_manifest, sha256
 from edge_runtime.errors import BundleError, IntegrityError, ManifestError, QueryError
 from edge_runtime.manifest import FileEntry
 
@@ -33,6 +35,15 @@ def refusal(bundle: Path, verify: str = "full") -> list[str]:
     first, *problems = str(caught.value).splitlines()
     assert first == f"{bundle} is not as it was built; copy it again:"
     return [problem.strip() for problem in problems]
+
+
+@pytest.mark.parametrize("lacking", [(), ("_sha2", "_sha256")])
+def test_the_digest(bundle: Path, monkeypatch: pytest.MonkeyPatch, lacking: tuple[str, ...]) -> None:
+    """The manifest's sha256, with CPython's own code and without."""
+    for module in lacking:
+        monkeypatch.setitem(sys.modules, module, None)
+    expected = hashlib.sha256((bundle / manifests.FILENAME).read_bytes()).hexdigest()
+    assert digest(bundle) == expected == sha256(bundle / manifests.FILENAME)
 
 
 @pytest.mark.parametrize("verify", ["full", "size"])

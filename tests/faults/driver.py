@@ -1,10 +1,10 @@
-"""Installs a bundle again and again, each time with a fault one system call later, and looks at what is left.
+"""Changes a store again and again, each time with a fault one system call later, and looks at what is left.
 
 A program of its own: it forks, which a process with an engine's threads should not. Prints a JSON object.
 
-    python driver.py FAULT HOME SOURCE install|receive
+    python driver.py FAULT HOME SOURCE install|receive|repair|rollback|prune
 
-"receive" flashes it over a line, with an rsync that succeeds. HOME is a device as it is before; each install
+"receive" flashes it over a line, with an rsync that succeeds. HOME is a device as it is before; each attempt
 works on a copy of it whose files are hard links, so that a file which is changed in place would be changed
 in all of them.
 """
@@ -28,22 +28,23 @@ from sender import Sender
 from edge_runtime import manifest as manifests
 from edge_runtime import state
 from edge_runtime.bundle import Bundle
-from edge_runtime.errors import Error
+from edge_runtime.errors import Error, IntegrityError
 from edge_runtime.store import layout
 from edge_runtime.store.install import install
+from edge_runtime.store.mend import repair
 from edge_runtime.store.opening import open_bundle
+from edge_runtime.store.prune import prune
 from edge_runtime.store.receive import Line, receive
 from edge_runtime.store.status import status
+from edge_runtime.store.switch import rollback
 
 REFUSED, CRASHED = 3, 4
 NAME = "tiny"
 
 
 def main(fault: str, home: Path, source: Path, how: str) -> None:
-    """Until an install has fewer calls than would let it fail."""
-    prepare = functools.partial(installing, source)
-    if how == "receive":
-        prepare = functools.partial(receiving, Sender(source))
+    """Until an attempt has fewer calls than would let it fail."""
+    prepare, goal = preparation(how, source)
     found: Counter[str] = Counter()
     problems: list[str] = []
     before = version(home)
@@ -57,13 +58,16 @@ def main(fault: str, home: Path, source: Path, how: str) -> None:
             status()
             state.read(NAME)
             found[after] += 1
-            if after not in (before, "2.0.0"):
+            if after not in (before, goal):
                 problems.append(f"call {number}: {after} answers")
-            if ending == CRASHED or (ending == 0 and after != "2.0.0"):
+            if ending == CRASHED or (ending == 0 and after != goal):
                 problems.append(f"call {number}: status {ending}, {after} answers")
             # A device whose line broke behind the switch cannot tell of it, and that is no loss.
             if ending == REFUSED and how == "install" and not fault.endswith("+") and after != before:
                 problems.append(f"call {number}: it failed, and {after} answers")
+            if how == "prune":  # what it has left of the other bundle is all of it
+                for bundle in layout.installed(NAME):
+                    Bundle.open(layout.folder(NAME) / bundle, verify="full").close()
             install(source, self_test=None)
             if version(work) != "2.0.0" or list(layout.staging().iterdir()):
                 problems.append(f"call {number}: cannot be installed afterwards")
@@ -83,9 +87,18 @@ def copied(home: Path, number: int) -> Path:
     return place / "home"
 
 
-def installing(source: Path) -> Callable[[], object]:
-    """What installs."""
-    return functools.partial(install, source, self_test=None)
+def preparation(how: str, source: Path) -> tuple[Callable[[], Callable[[], object]], str]:
+    """What gives a process its task, which is to meet the fault; and what answers when that is done."""
+    if how == "receive":
+        return functools.partial(receiving, Sender(source)), "2.0.0"
+    acts: dict[str, tuple[Callable[[], object], str]] = {
+        "install": (functools.partial(install, source, self_test=None), "2.0.0"),
+        "repair": (functools.partial(repair, source), "2.0.0"),
+        "rollback": (functools.partial(rollback, NAME), "1.0.0"),
+        "prune": (functools.partial(prune, keep=1), "2.0.0"),
+    }
+    act, goal = acts[how]
+    return lambda: act, goal
 
 
 def receiving(sender: Sender) -> Callable[[], object]:
@@ -126,13 +139,16 @@ def attempt(
 
 
 def version(home: Path) -> str:
-    """Of what opening by name gives, every byte of it checked; "none" where nothing is installed."""
+    """Of what opening by name gives, every byte of it checked; or "none", or "damaged"."""
     os.environ["EDGE_RUNTIME_HOME"] = str(home)
     directory = layout.current(NAME)
     if directory is None:
         return "none"
     open_bundle(NAME).close()
-    bundle = Bundle.open(directory, verify="full")
+    try:
+        bundle = Bundle.open(directory, verify="full")
+    except IntegrityError:
+        return "damaged"
     bundle.close()
     return bundle.manifest.version
 

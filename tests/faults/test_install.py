@@ -1,4 +1,4 @@
-"""An install that meets a fault at every single system call: the old bundle or the new one answers, always.
+"""A fault at every system call of whatever changes a store: the old bundle or the new one answers, always.
 
 See `layer` for the faults and `driver` for what is asked of the device after each. Power cuts are simulated
 from what was flushed; only a machine whose power is cut shows what a real file system keeps.
@@ -70,6 +70,41 @@ def test_a_flash(device: Path, releases: list[Path], fault: str) -> None:
     assert found["problems"] == []
     assert set(found["found"]) == {"1.0.0", "2.0.0"}
     assert found["calls"] > 120
+
+
+@pytest.mark.parametrize("fault", ["kill", "cut", "EIO", "ENOSPC"])
+def test_a_rollback(device: Path, releases: list[Path], fault: str) -> None:
+    """2.0.0 answers until 1.0.0 does."""
+    install(releases[1], self_test=None)
+    found = drive(fault, device / "updated", releases[1], "rollback")
+    assert found["problems"] == []
+    assert set(found["found"]) == {"1.0.0", "2.0.0"}
+    assert found["calls"] > 15
+
+
+@pytest.mark.parametrize("fault", ["kill", "cut", "EIO", "EIO+"])
+def test_a_prune(device: Path, releases: list[Path], fault: str) -> None:
+    """2.0.0 answers all the time, and 1.0.0 is whole or gone."""
+    install(releases[1], self_test=None)
+    found = drive(fault, device / "updated", releases[1], "prune")
+    assert found["problems"] == []
+    assert set(found["found"]) == {"2.0.0"}
+    assert found["calls"] > 15
+
+
+@pytest.mark.parametrize("fault", ["kill", "cut", "cut-contents", "EIO", "ENOSPC"])
+def test_a_repair(device: Path, releases: list[Path], fault: str) -> None:
+    """Damaged in two places until both are as they were, and never more than before."""
+    install(releases[1], self_test=None)
+    for name in ("documents.sqlite", "golden.jsonl"):
+        path = device / "updated/bundles/tiny/current" / name
+        content = path.read_bytes()
+        path.unlink()  # the other version has it, too
+        path.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
+    found = drive(fault, device / "updated", releases[1], "repair")
+    assert found["problems"] == []
+    assert set(found["found"]) == {"damaged", "2.0.0"}
+    assert found["calls"] > 15
 
 
 def test_a_power_cut_would_be_noticed(device: Path, releases: list[Path], tmp_path: Path) -> None:

@@ -340,7 +340,7 @@ def test_installs_at_once(home: Path, release: Release) -> None:
     releases = [release("1.0.0"), release("1.0.0", card="other"), release("1.0.0", name="second")]
     command = [sys.executable, "-m", "edge_runtime.cli", "install", "--no-self-test"]
     workers = [subprocess.Popen([*command, str(path)], cwd=ROOT) for path in (*releases, *releases)]
-    assert [worker.wait(60) for worker in workers] == [0] * 6
+    assert [worker.wait(300) for worker in workers] == [0] * 6
     assert layout.names() == ("second", "tiny")
     assert len(layout.installed("tiny")) == 2
     assert in_use() == in_use("second") == "1.0.0"
