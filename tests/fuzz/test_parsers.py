@@ -12,8 +12,8 @@ from collections import Counter
 import parsers
 import pytest
 
-CHANGED = {"archive": 2_000, "manifest": 6_000}
-"""Executions, by what one takes; of the others 30,000."""
+CHANGED = {"archive": 5_000, "manifest": 15_000}
+"""Executions, by what one takes; of the others 100,000."""
 
 TOKENS = (
     b"0",
@@ -51,7 +51,7 @@ def test_changed_inputs(name: str) -> None:
     chance = random.Random(name)
     samples = [*parsers.seeds(name), *(parsers.kept(name) or [b""])]
     results: Counter[str] = Counter()
-    for _ in range(CHANGED.get(name, 30_000)):
+    for _ in range(CHANGED.get(name, 100_000)):
         data = chance.choice(samples)
         for _ in range(chance.randint(1, 4)):
             data = changed(data, chance, samples)
