@@ -98,6 +98,7 @@ def test_a_build_between_two_updates(
     home: Path, given: Callable[..., Path], capsys: pytest.CaptureFixture[str]
 ) -> None:
     """It has the recipe's version again, and says so; the second update does not repeat the first one's."""
+    home = home.rename(home.with_name("tiny"))
     recipe = record.need(home).recipe
     run(home, [given(NEW)])
     assert build(recipe, home.parent, Progress()).transport.name == "tiny-1.0.0.edge"
