@@ -45,7 +45,7 @@ def test_every_vector_is_in_the_cell_of_its_nearest_centroid(tmp_path: Path) -> 
 
 
 def test_codes_are_the_levels_of_what_the_centroid_leaves(tmp_path: Path) -> None:
-    """Bit by bit, padded with zeros: the sign, then far or near; factors make each code's own product right."""
+    """Bit by bit, padded with zeros: the sign, then far or near; factors make a code's own product right."""
     codes = clustered(300)
     cells.write(codes, tmp_path, cells=4, advance=lambda _: None)
     found = files(tmp_path)
