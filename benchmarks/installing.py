@@ -25,11 +25,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import command
-from made_up import make
+from made_up import Kind, make
 from results import check_section, replace_section
 from tables import markdown
 
-from build_tools import documents, fields, index
+from build_tools import documents, fields
 from build_tools.pack import pack
 from edge_runtime import manifest as manifests
 from edge_runtime.bundle import sha256
@@ -37,6 +37,7 @@ from edge_runtime.errors import Error
 from edge_runtime.manifest import DocumentsSpec, FileEntry
 
 PROG = "installing.py"
+KIND: Kind = "exact"
 HEADER = ("from", "runs", "s", "processor s", "peak MB")
 MISSING = "/nowhere.edge"
 
@@ -98,16 +99,18 @@ def enlarged(bundle: Path, folder: Path, passages: int) -> Path:
     for path in (old.documents.path, old.documents.owners, old.index.path):
         (copy / path).unlink()
     shutil.rmtree(copy / old.lexical.path)
-    made = make(copy, passages, old.index.ndim, queries=1)
-    made.bundle.close()
+    made = make(copy, passages, old.index.ndim, queries=1, kinds=[KIND])
+    alone, spec = made.indexes[KIND]
+    for opened in (made.bundle, alone):
+        opened.close()
     (copy / fields.FILENAME).unlink()
     texts = DocumentsSpec(documents.FILENAME, documents.OWNERS, passages, passages, old.documents.writer)
     paths = sorted(path for path in copy.rglob("*") if path.is_file() and path.name != manifests.FILENAME)
     files = tuple(
         FileEntry(path.relative_to(copy).as_posix(), path.stat().st_size, sha256(path)) for path in paths
     )
-    spec = replace(made.index, path=index.FILENAME)
-    changed = replace(old, name="made-up", documents=texts, index=spec, lexical=made.lexical, files=files)
+    dense = replace(spec, path=f"{KIND}/{spec.path}")
+    changed = replace(old, name="made-up", documents=texts, index=dense, lexical=made.lexical, files=files)
     (copy / manifests.FILENAME).write_bytes(manifests.dump(changed))
     return copy
 

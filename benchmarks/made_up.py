@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,7 +25,8 @@ SHARES = {"half": 50.0, "tenth": 10.0, "hundredth": 1.0, "few": 0.01}
 
 FIELDS = ("chance", "cluster", "serial")
 
-KINDS: tuple[Literal["exact", "hnsw", "two-stage", "ivf"], ...] = ("exact", "hnsw", "two-stage", "ivf")
+Kind = Literal["exact", "hnsw", "two-stage", "ivf"]
+KINDS: tuple[Kind, ...] = get_args(Kind)
 
 _RECALL, _TUNING = 0.98, 100  # of so many queries that are not measured
 _CLUSTERS = 2000
@@ -75,8 +76,10 @@ class Made:
         return float((self.cosines[query][found.rows] >= least - _TIE).sum()) / count
 
 
-def make(folder: Path, passages: int, ndim: int, queries: int, seed: int = 0) -> Made:
-    """Writes everything into `folder`."""
+def make(
+    folder: Path, passages: int, ndim: int, queries: int, seed: int = 0, kinds: Sequence[Kind] = KINDS
+) -> Made:
+    """Writes everything into `folder`, an index of each of the `kinds` in a folder of its own."""
     chance = np.random.default_rng(seed)
     fading = (1 / np.sqrt(np.arange(1, ndim + 1))).astype(np.float32)
     centres = chance.standard_normal((_CLUSTERS, ndim), np.float32) * fading
@@ -90,18 +93,18 @@ def make(folder: Path, passages: int, ndim: int, queries: int, seed: int = 0) ->
     about = zip(_spread(chance.permutation(passages)), _spread(_by_cluster(chance, member)), strict=True)
     documents.write(_passages(texts, about), folder)
     fields.write(folder, FIELDS)
-    indexes = dict(_indexes(vectors, tuning_by, folder))
+    indexes = dict(_indexes(kinds, vectors, tuning_by, folder))
     words = lexical.write(texts, folder, spec=recipe.LexicalSpec(stemmer="none"))
-    scale = indexes["exact"][1].scale
+    scale = next(iter(indexes.values()))[1].scale
     cosines = _cosines(quantize(asked, scale), quantize(vectors, scale))
     return Made(folder, loose.bundle(folder), indexes, words, asked, questions, cosines)
 
 
 def _indexes(
-    vectors: NDArray[np.float32], queries: NDArray[np.float32], folder: Path
+    kinds: Sequence[Kind], vectors: NDArray[np.float32], queries: NDArray[np.float32], folder: Path
 ) -> Iterator[tuple[str, tuple[Bundle, manifest.IndexSpec]]]:
     """One of each kind, which looks as far as held-out queries ask for."""
-    for kind in KINDS:
+    for kind in kinds:
         place, wanted = folder / kind, recipe.IndexSpec(strategy=kind)
         place.mkdir()
         spec = index.write(vectors, place, spec=wanted, advance=lambda _: None)

@@ -7,7 +7,7 @@ from emulator.machine import Hardware, Machine
 
 def test_hardware() -> None:
     """A counting machine has one core and a clock that advances with each instruction."""
-    plain = " ".join(Hardware("cortex-a76", memory_mb=256).arguments())
+    plain = " ".join(Hardware("cortex-a76", memory_mb=256, cores=2).arguments())
     assert "-cpu cortex-a76 -m 256 -smp 2 -accel tcg,thread=multi" in plain
     assert "icount" not in plain
     counting = " ".join(Hardware("cortex-a72", counting=True).arguments())
