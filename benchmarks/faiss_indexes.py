@@ -187,7 +187,7 @@ def _ours(
         opened.callback(bundle.close)
         dense = DenseIndex.open(bundle, spec)
         opened.callback(dense.close)
-        effort = "" if strategy == "exact" else str(spec.expansion if spec.probes is None else spec.probes)
+        effort = "" if strategy == "exact" else str(spec.expansion)
         size = sum((place / path).stat().st_size for path in spec.members) / len(vectors)
         yield Made(strategy, effort, asked(dense.search), size, seconds, dense.search)
 

@@ -195,7 +195,7 @@ def _about(options: argparse.Namespace) -> str:
 _ABOUT_SEARCH = (
     "Then the search itself; `of all` is the same without the filter, taking turns with it, and `times` how "
     "many times as long it takes with it. What is found out of a filter once, at its first search, is left "
-    "out. Graphs and cells look as far as 100 other queries ask for, for a recall of .98:"
+    "out. Graphs and product codes look as far as 100 other queries ask for, for a recall of .98:"
 )
 
 

@@ -25,7 +25,7 @@ SHARES = {"half": 50.0, "tenth": 10.0, "hundredth": 1.0, "few": 0.01}
 
 FIELDS = ("chance", "cluster", "serial")
 
-Kind = Literal["exact", "hnsw", "two-stage", "ivf"]
+Kind = Literal["exact", "hnsw", "two-stage", "pq"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 
 _RECALL, _TUNING = 0.98, 100  # of so many queries that are not measured

@@ -24,7 +24,7 @@ from edge_runtime.dense import DenseIndex
 from edge_runtime.manifest import Manifest
 
 Floats = NDArray[np.float32]
-Strategy = Literal["exact", "hnsw", "two-stage", "ivf"]
+Strategy = Literal["exact", "hnsw", "two-stage", "pq"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +108,6 @@ def indexed(
     dense.close()
     opened.close()
     about = "" if strategy == "exact" else str(spec.expansion)
-    about += "" if spec.probes is None else f", {spec.probes} of {index.shape(spec, folder)[1]} cells"
     size = sum((folder / path).stat().st_size for path in spec.members)
     return Indexed(folder, seconds, size, found, about)
 

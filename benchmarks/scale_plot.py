@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from scale import Measured
 
-_COLOURS = {"exact": "#7f8c8d", "hnsw": "#2a6099", "two-stage": "#2f8f5b", "ivf": "#c0392b"}
+_COLOURS = {"exact": "#7f8c8d", "hnsw": "#2a6099", "two-stage": "#2f8f5b", "pq": "#c0392b"}
 
 
 def draw(found: Sequence[Measured], path: Path) -> None:

@@ -11,7 +11,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from build_tools import cells, graph, recipe, two_stage
+from build_tools import graph, product_codes, recipe, two_stage
 from edge_runtime import manifest
 from edge_runtime.dense import quantize
 from edge_runtime.ranking import Ranking
@@ -20,7 +20,7 @@ FILENAME = "dense.usearch"
 FOLDER = "dense"
 """Of an index that is several files."""
 
-_EXPANSION = {"exact": 96, "hnsw": 96, "two-stage": 128, "ivf": 64}
+_EXPANSION = {"exact": 96, "hnsw": 96, "two-stage": 128, "pq": 64}
 """Where neither the recipe nor held-out queries say."""
 
 BLOCK = 8192
@@ -73,11 +73,10 @@ def write_codes(
         blocks: int8 (some, ndim), in the order of the rows, `count` in all.
     """
     search = strategy(spec, count, ndim)
-    probes: int | None = None
-    if search == "ivf":
-        amount = min(spec.cells or cells.default_cells(count), count)
-        cells.write(_joined(blocks, count, ndim), directory / FOLDER, cells=amount, advance=advance)
-        probes = min(spec.probes or max(1, amount // 8), amount)
+    if search == "pq":
+        size = min(spec.code_bytes or product_codes.default_bytes(ndim), ndim)
+        codes = _joined(blocks, count, ndim)
+        product_codes.write(codes, directory / FOLDER, code_bytes=size, advance=advance)
     elif search == "exact":
         # Its edges are only walked to prove the order of the vectors (see `edge_runtime.vectors`).
         few = replace(spec, connectivity=4, expansion_add=16)
@@ -85,7 +84,7 @@ def write_codes(
     else:
         kind = graph.write_in_order if search == "hnsw" else two_stage.write
         kind(_joined(blocks, count, ndim), directory / FOLDER, spec=spec, advance=advance)
-    writer = "scikit-learn" if search == "ivf" else "usearch"
+    writer = "faiss-cpu" if search == "pq" else "usearch"
     return manifest.IndexSpec(
         path=FILENAME if search == "exact" else FOLDER,
         search=search,
@@ -96,26 +95,27 @@ def write_codes(
         scale=scale,
         expansion=spec.expansion_search or _EXPANSION[search],
         writer={writer: version(writer)},
-        probes=probes,
     )
 
 
-def strategy(spec: recipe.IndexSpec, count: int, ndim: int) -> Literal["exact", "hnsw", "two-stage", "ivf"]:
+def strategy(spec: recipe.IndexSpec, count: int, ndim: int) -> Literal["exact", "hnsw", "two-stage", "pq"]:
     """How so many vectors are searched, where the recipe leaves it open: by what has to be in memory."""
     if spec.strategy != "auto":
         return spec.strategy
     if count <= spec.exact_below:
         return "exact"
     graph = count * (ndim + _GRAPH_BYTES_AN_EDGE * spec.connectivity)
-    return "hnsw" if graph <= spec.memory_mb * 1e6 else "two-stage"
+    return "hnsw" if graph <= spec.memory_mb * 1e6 else "pq"
 
 
 def shape(spec: manifest.IndexSpec, directory: Path) -> tuple[str, int]:
-    """How an index in `directory` is searched, and how many cells or axes it has."""
-    if spec.search in ("exact", "hnsw"):
-        return spec.search, 0
-    name, axis = ("centroids.npy", 0) if spec.search == "ivf" else ("axes.npy", 1)
-    return spec.search, np.load(directory / spec.path / name, mmap_mode="r").shape[axis]
+    """How an index in `directory` is searched, and how many axes it has, or parts a code."""
+    folder = directory / spec.path
+    if spec.search == "two-stage":
+        return spec.search, np.load(folder / "axes.npy", mmap_mode="r").shape[1]
+    if spec.search == "pq":
+        return spec.search, product_codes.parts(folder)
+    return spec.search, 0
 
 
 def _joined(blocks: Iterable[NDArray[np.int8]], count: int, ndim: int) -> NDArray[np.int8]:

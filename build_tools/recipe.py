@@ -143,39 +143,37 @@ class IndexSpec:
     """The dense index over the document vectors."""
 
     strategy: Annotated[
-        Literal["auto", "exact", "hnsw", "two-stage", "ivf"],
+        Literal["auto", "exact", "hnsw", "two-stage", "pq"],
         "`exact`: every passage is compared. `hnsw`: a graph is walked. `two-stage`: a graph of the "
-        "principal dimensions is walked, and what it finds is compared by all. `ivf`: cells of similar "
-        "passages, of which some are looked into, by one or two bits a component first; least has to be in "
-        "memory. "
+        "principal dimensions is walked, and what it finds is compared by all. `pq`: product codes "
+        "of all passages are looked at, and the best compared; least has to be in memory, and the device "
+        "needs `edge-runtime[faiss]`. "
         "`auto`: by size, see `exact_below` and `memory_mb`.",
     ] = "auto"
     exact_below: Annotated[int, "`auto` searches exactly up to this many passages."] = 30000
     memory_mb: Annotated[
         int,
-        "Above `exact_below`, `auto` takes `hnsw` where that is at most so many megabytes, else `two-stage`.",
+        "Above `exact_below`, `auto` takes `hnsw` where that is at most so many megabytes, else `pq`.",
     ] = 128
     connectivity: Annotated[int, "HNSW edges a node (M)."] = 16
     expansion_add: Annotated[int, "HNSW candidates while building (efConstruction)."] = 256
     expansion_search: Annotated[
         int | None,
-        "HNSW candidates while searching (ef); with `two-stage` and `ivf`, passages compared by all of their "
+        "HNSW candidates while searching (ef); with `two-stage` and `pq`, passages compared by all of their "
         "components. "
         "null: as few as meet `gates.index_recall` on held-out queries.",
     ] = None
     axes: Annotated[int | None, "Principal dimensions of `two-stage`. null: a third of the dimensions."] = (
         None
     )
-    cells: Annotated[int | None, "Cells of `ivf`. null: four times the root of the passages."] = None
-    probes: Annotated[
-        int | None,
-        "Cells that a search looks into. null: as few as meet `gates.index_recall` on held-out queries.",
+    code_bytes: Annotated[
+        int | None, "Of each passage's code with `pq`. null: a sixth of the dimensions."
     ] = None
 
     def __post_init__(self) -> None:
         at_least(self, 0, "exact_below", "memory_mb")
         at_least(self, 2, "connectivity", "expansion_add")
-        for name in ("expansion_search", "axes", "cells", "probes"):
+        for name in ("expansion_search", "axes", "code_bytes"):
             if getattr(self, name) is not None:
                 at_least(self, 1, name)
 

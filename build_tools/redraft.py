@@ -151,7 +151,7 @@ def _write_index(old: Old, change: Change, rows: _Rows, directory: Path, progres
         if index.shape(written, directory) != index.shape(spec, old.directory):
             return written
         # How far a search looks was found out with the teacher, which need not be here.
-        return replace(written, expansion=spec.expansion, probes=spec.probes)
+        return replace(written, expansion=spec.expansion)
     finally:
         dense.close()
         bundle.close()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from build_tools import loose, recipe
-from build_tools.index import Recall, exact_search, shape
+from build_tools.index import Recall, exact_search
 from edge_runtime.dense import DenseIndex, quantize
 from edge_runtime.manifest import IndexSpec
 from edge_runtime.ranking import Ranking
@@ -26,13 +26,12 @@ _BELOW_EXACT = 0.001
 _GRAPH = (32, 40, 48, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320, 384, 448, 512, 640, 768, 896, 1024)
 
 _COMPARED = (32, 48, 64, 96, 128, 192, 256, 384, 512, 768, 1024, 1536, 2048)
-"""How many passages are compared by all of their components, where codes choose them."""
+"""Passages compared by all of their components, where codes choose them."""
 
 
 def needed(spec: IndexSpec, wanted: recipe.IndexSpec) -> bool:
     """Whether the recipe leaves open how far a search of this index looks."""
-    given = wanted.probes if spec.search == "ivf" else wanted.expansion_search
-    return spec.search != "exact" and given is None
+    return spec.search != "exact" and wanted.expansion_search is None
 
 
 def tuned(
@@ -45,7 +44,7 @@ def tuned(
     recall: float,
     advance: Callable[[int], None],
 ) -> IndexSpec:
-    """The manifest's entry with the smallest expansion, or the fewest cells, that reach `recall`.
+    """The manifest's entry with the smallest expansion that reaches `recall`.
 
     What the recipe gives stays. Where nothing reaches it, the most that was tried is taken; the gate tells.
 
@@ -59,37 +58,16 @@ def tuned(
     if not needed(spec, wanted) or not len(queries):
         return spec
     measure = Recall.of(vectors, queries[:QUERIES])
-    exact = _of_exact_int8(measure, spec.scale)
-    target = min(recall, exact - _BELOW_EXACT)
+    target = min(recall, _of_exact_int8(measure, spec.scale) - _BELOW_EXACT)
 
     def reached(tried: IndexSpec) -> float:
         found = _recall(tried, directory, measure)
         advance(len(measure.queries))
         return found
 
-    if spec.search == "ivf" and wanted.expansion_search is None:
-        everywhere = [
-            replace(spec, expansion=expansion, probes=shape(spec, directory)[1]) for expansion in _COMPARED
-        ]
-        # The codes may lose half of what may be lost, the cells that are left out the other half.
-        compared = _first(everywhere, lambda tried: reached(tried) >= (exact + target) / 2)
-        spec = replace(spec, expansion=compared.expansion)
-    return _first(_tries(spec, directory), lambda tried: reached(tried) >= target)
-
-
-def _first(tries: Sequence[IndexSpec], is_enough: Callable[[IndexSpec], bool]) -> IndexSpec:
-    """The first that is enough, where all after it are; the last where none is."""
-    return tries[min(bisect_left(tries, True, key=is_enough), len(tries) - 1)]
-
-
-def _tries(spec: IndexSpec, directory: Path) -> list[IndexSpec]:
-    """From the cheapest on."""
-    if spec.search in ("hnsw", "two-stage"):
-        return [replace(spec, expansion=expansion) for expansion in _GRAPH]
-    cells, probes = shape(spec, directory)[1], [1]
-    while probes[-1] < cells:
-        probes.append(min(cells, probes[-1] + max(1, probes[-1] // 4)))
-    return [replace(spec, probes=each) for each in probes]
+    expansions = _COMPARED if spec.search == "pq" else _GRAPH
+    tries = [replace(spec, expansion=expansion) for expansion in expansions]
+    return tries[min(bisect_left(tries, True, key=lambda each: reached(each) >= target), len(tries) - 1)]
 
 
 def _recall(spec: IndexSpec, directory: Path, measure: Recall) -> float:

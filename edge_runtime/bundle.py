@@ -93,26 +93,6 @@ class Bundle:
             self._maps[member].madvise(mmap.MADV_RANDOM)
             self._at_random.add(member)
 
-    def read_ahead(self, member: str, starts: NDArray[np.int64], size: int) -> None:
-        """Asks the system to read pieces of a mapped file, all at once.
-
-        What is not in memory is read side by side then, not one page after the other as each is touched: a
-        hundred pages took 1.4 ms for 8 to 24 (a virtual disk of an x86-64 machine).
-
-        Args:
-            starts: int64 (pieces,), where in the file each begins.
-            size: of each, in bytes.
-        """
-        if member not in self._maps or not len(starts):
-            return
-        ordered = np.sort(starts)
-        first, last = ordered // mmap.PAGESIZE, (ordered + size - 1) // mmap.PAGESIZE
-        apart = np.flatnonzero(first[1:] > last[:-1] + 1)
-        runs = zip(first[np.append(0, apart + 1)], last[np.append(apart, -1)] + 1, strict=True)
-        for begin, end in runs:
-            offset, length = int(begin) * mmap.PAGESIZE, int(end - begin) * mmap.PAGESIZE
-            self._maps[member].madvise(mmap.MADV_WILLNEED, offset, length)
-
     def residence(self, *members: str) -> Residence:
         """Counts what is touched of some mapped files, and gives their pages back when it is much."""
         size = sum(len(self._maps[member]) for member in members if member in self._maps)

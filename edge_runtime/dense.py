@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 
 from edge_runtime.allowed import Allowed
 from edge_runtime.bundle import Bundle
-from edge_runtime.cells import CellIndex
 from edge_runtime.errors import ClosedError
 from edge_runtime.manifest import IndexSpec
+from edge_runtime.product_codes import ProductCodeIndex
 from edge_runtime.ranking import Ranking, empty
 from edge_runtime.two_stage import TwoStageIndex
 from edge_runtime.usearch_index import UsearchIndex
@@ -39,11 +39,12 @@ class DenseIndex:
         """Views the bundle's index without reading it into memory.
 
         Raises:
-            CompatibilityError: usearch cannot view the file, or it is not what the manifest says.
+            CompatibilityError: usearch or faiss is missing or cannot view a file, or it is not what the
+                manifest says.
             BundleError: files of the index contradict each other or the manifest.
         """
-        if spec.search == "ivf":
-            return cls(CellIndex.open(bundle, spec), spec)
+        if spec.search == "pq":
+            return cls(ProductCodeIndex.open(bundle, spec), spec)
         if spec.search == "two-stage":
             return cls(TwoStageIndex.open(bundle, spec), spec)
         return cls(UsearchIndex.open(bundle, spec), spec)

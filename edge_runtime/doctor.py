@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from edge_runtime import cpu, device_config, encoders, languages
+from edge_runtime import cpu, device_config, encoders, faiss_library, languages
 from edge_runtime.device import Condition, Device
 from edge_runtime.device_config import DeviceConfig
 from edge_runtime.errors import ConfigError
@@ -73,7 +73,7 @@ def examine(
     """
     findings = [*_system(device), *_clock(device, condition)]
     if manifest is not None:
-        findings += [*_engines(device, manifest, probes), *_words(manifest)]
+        findings += [*_engines(device, manifest, probes), *_libraries(manifest)]
         findings.append(_memory(device, condition, manifest))
     return tuple(findings)
 
@@ -136,18 +136,20 @@ def _engines(device: Device, manifest: Manifest, probes: Sequence[Probe]) -> Ite
                 yield Finding("problem", package, text)
 
 
-def _words(manifest: Manifest) -> Iterator[Finding]:
-    """A bundle in another language than English may want a library."""
+def _libraries(manifest: Manifest) -> Iterator[Finding]:
+    """Some bundles want one more: in another language than English, or with product codes."""
     spec = manifest.lexical
     if obstacle := languages.obstacle(spec.stemmer, spec.writer.get("snowball")):
         yield Finding("problem", "words", obstacle)
+    if obstacle := faiss_library.obstacle(manifest.index.search):
+        yield Finding("problem", "vectors", obstacle)
 
 
 def _memory(device: Device, condition: Condition, manifest: Manifest) -> Finding:
     """What must stay resident for the encoder that opening takes, and what should be: the mapped indexes."""
     sizes = {entry.path: entry.size for entry in manifest.files}
     words = sum(size for path, size in sizes.items() if path.startswith(f"{manifest.lexical.path}/"))
-    # Of cells the vectors themselves stay on the card, but for some hundred a search.
+    # Beside product codes the vectors themselves stay on the card, but for some dozen a search.
     dense = [path for path in manifest.index.members if not path.endswith("/vectors.npy")]
     mapped = sum(sizes[path] for path in dense) + words
     kinds = [spec.kind for spec in manifest.encoders if encoders.obstacle(spec, device.features) is None]

@@ -58,10 +58,10 @@ GRAPH_FILES = ("graph.usearch", *_PLACES)
 TWO_STAGE_FILES = (*GRAPH_FILES, "axes.npy", "vectors.npy")
 """What an index of two stages consists of (see `two_stage`)."""
 
-IVF_FILES = ("centroids.npy", "ends.npy", *_PLACES, "codes.npy", "factors.npy", "vectors.npy")
-"""What an index of cells consists of (see `cells`)."""
+PQ_FILES = ("codes.faiss", *_PLACES, "vectors.npy")
+"""What an index of product codes consists of (see `product_codes`)."""
 
-_FILES = {"exact": GRAPH_FILES, "hnsw": GRAPH_FILES, "two-stage": TWO_STAGE_FILES, "ivf": IVF_FILES}
+_FILES = {"exact": GRAPH_FILES, "hnsw": GRAPH_FILES, "two-stage": TWO_STAGE_FILES, "pq": PQ_FILES}
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,13 +73,12 @@ class IndexSpec:
     Attributes:
         path: the usearch file, whose vectors are in the order of the rows; or, with another ending, the
             folder of an index that has them in an order of its own.
-        expansion: candidates of a graph's search; for "ivf" and "two-stage", how many are compared by their
+        expansion: candidates of a graph's search; for "two-stage" and "pq", how many are compared by their
             int8 vectors.
-        probes: for "ivf" only, the cells that a search looks into.
     """
 
     path: str
-    search: Literal["exact", "hnsw", "two-stage", "ivf"]
+    search: Literal["exact", "hnsw", "two-stage", "pq"]
     metric: Literal["cos"]
     dtype: Literal["i8"]
     ndim: int
@@ -87,17 +86,11 @@ class IndexSpec:
     scale: float
     expansion: int
     writer: Mapping[str, str]
-    probes: int | None = None
 
     def __post_init__(self) -> None:
         require_positive(self, "ndim", "count", "scale", "expansion")
-        cells = self.search == "ivf"
         in_folder = self.has_places or self.search in ("exact", "hnsw")
         require(in_folder, "path", f"expected a folder for {self.search}; found {shown(self.path)}")
-        require((self.probes is not None) == cells, "probes", "expected where search is ivf, and only there")
-        require(
-            self.probes is None or self.probes > 0, "probes", f"expected more than 0; found {self.probes}"
-        )
 
     @property
     def members(self) -> tuple[str, ...]:

@@ -65,7 +65,10 @@ NOTHING_MAPPED = Residence(0, lambda: None)
 """Of what the process has in memory of its own, if at all."""
 
 PACKAGES = frozenset(
-    ("numpy", "tokenizers", "usearch", "numkong", "onnxruntime", "ai_edge_litert", "tflite_runtime")
+    (
+        *("numpy", "tokenizers", "usearch", "numkong", "onnxruntime", "ai_edge_litert", "tflite_runtime"),
+        *("faiss", "faiss_cpu"),
+    )
 )
 """Whose libraries are given back, beside Python's own. Those of the program around us are its own affair."""
 

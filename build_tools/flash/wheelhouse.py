@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from build_tools.errors import FlashError
+from edge_runtime import languages
 from edge_runtime.bundle import sha256
 from edge_runtime.manifest import Manifest
 from edge_runtime.schema import require
@@ -54,10 +55,15 @@ class Board:
 
 
 def extras_for(manifest: Manifest, *, signed: bool) -> tuple[str, ...]:
-    """The extras of the runtime that a bundle needs, sorted: engines, and what checks its signature."""
-    kinds = {encoder.kind for encoder in manifest.encoders} - {"static"}
-    kinds |= {manifest.reranker.kind} if manifest.reranker else set()
-    return tuple(sorted({*kinds, "signing"} if signed else kinds))
+    """The extras of the runtime that a bundle needs, sorted: engines, libraries, what checks signatures."""
+    extras = {str(encoder.kind) for encoder in manifest.encoders} - {"static"}
+    extras |= {manifest.reranker.kind} if manifest.reranker else set()
+    wanted = {
+        "languages": languages.needs_library(manifest.lexical.stemmer),
+        "faiss": manifest.index.search == "pq",
+        "signing": signed,
+    }
+    return tuple(sorted(extras.union(name for name, needed in wanted.items() if needed)))
 
 
 def fetch(board: Board, extras: Sequence[str], folder: Path) -> None:

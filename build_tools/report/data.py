@@ -102,7 +102,7 @@ class RecallPoint:
     """What one way to search the index finds, and its median time in milliseconds.
 
     Attributes:
-        effort: HNSW candidates (ef), or cells looked into; None for exact search.
+        effort: HNSW candidates (ef), or passages compared; None for exact search.
     """
 
     effort: int | None
@@ -128,7 +128,7 @@ class IndexRecall:
     points: tuple[RecallPoint, ...]
     exact: RecallPoint
     shipped: int
-    search: Literal["exact", "hnsw", "two-stage", "ivf"]
+    search: Literal["exact", "hnsw", "two-stage", "pq"]
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,7 @@ from edge_runtime.manifest import IndexSpec
 from edge_runtime.ranking import Ranking
 
 EFFORTS = (16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512)
-"""Expansions or cells tried besides the bundle's own; an index of fewer takes no more than it has."""
+"""Expansions tried besides the bundle's own; an index of fewer takes no more than it has."""
 
 Search = Callable[[NDArray[np.float32], int], Ranking]
 Recall = Callable[[Search], float]
@@ -36,8 +36,6 @@ def measure(bundle: Bundle, queries: NDArray[np.float32], vectors: NDArray[np.fl
     spec = bundle.manifest.index
     recall = _to_float32(vectors, queries) if vectors is not None else _to_int8(bundle, queries)
     shipped, most = spec.expansion, spec.count
-    if spec.probes is not None:
-        shipped, most = spec.probes, len(bundle.array(f"{spec.path}/centroids.npy"))
     tried = sorted({min(effort, most) for effort in (*EFFORTS, shipped)})
     return IndexRecall(
         against="int8" if vectors is None else "float32",
@@ -67,10 +65,7 @@ def _point(bundle: Bundle, effort: int | None, recall: Recall) -> RecallPoint:
 
 def _searching(spec: IndexSpec, effort: int | None) -> IndexSpec:
     """The same index, searched with this effort, or exactly."""
-    if spec.search == "ivf":
-        most = spec.count if effort is None else None
-        return replace(spec, probes=most or effort, expansion=most or spec.expansion)
-    if spec.search == "two-stage":
+    if spec.search in ("two-stage", "pq"):
         return replace(spec, expansion=effort or spec.count)
     if effort is None:
         return replace(spec, search="exact")

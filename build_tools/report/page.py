@@ -78,7 +78,7 @@ def _search(index: IndexRecall) -> str:
         "exact": "exact search",
         "hnsw": f"HNSW search, expansion {index.shipped}",
         "two-stage": f"search in two stages, expansion {index.shipped}",
-        "ivf": f"{index.shipped} cells a search",
+        "pq": f"product codes, expansion {index.shipped}",
     }[index.search]
 
 

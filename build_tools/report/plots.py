@@ -141,7 +141,9 @@ def index_recall(findings: Findings, theme: Theme) -> Figure:
         xytext=(6, -15),
         textcoords="offset points",
     )
-    axes.set_xlabel("cells" if found.search == "ivf" else "expansion (HNSW candidates)")
+    axes.set_xlabel(
+        "expansion (passages compared)" if found.search == "pq" else "expansion (HNSW candidates)"
+    )
     against = "exact float32 search" if found.against == "float32" else "exact int8 search"
     axes.set_ylabel(f"recall@10 against {against}")
     return figure

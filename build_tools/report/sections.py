@@ -156,9 +156,8 @@ def index(findings: Findings, figures: Figures) -> Html:
         "exact": "The bundle searches exactly; the graph in its index is what it could search by.",
         "hnsw": f"The bundle searches its graph at expansion {found.shipped}.",
         "two-stage": f"The bundle compares the {found.shipped} best that a graph of fewer dimensions finds.",
-        "ivf": f"The bundle looks into {found.shipped} cells.",
+        "pq": f"The bundle compares the {found.shipped} best by their product codes.",
     }[found.search]
-    effort = "cells" if found.search == "ivf" else "expansion"
     truth = "exact float32 search" if found.against == "float32" else "exact search of the same int8 vectors"
     caption = f"Share of the ten nearest, by {truth}, that a search finds; {found.texts:,} queries. {how}"
     lines = [
@@ -170,11 +169,11 @@ def index(findings: Findings, figures: Figures) -> Html:
         for point in (*found.points, found.exact)
     ]
     return join(
-        figure(figures, "index-recall", f"recall@10 of the index over the {effort} of its search.", caption),
+        figure(figures, "index-recall", "recall@10 of the index over the expansion of its search.", caption),
         element(
             "details",
             element("summary", "The figures"),
-            table((effort, "recall@10", "median search"), lines),
+            table(("expansion", "recall@10", "median search"), lines),
         ),
     )
 

@@ -30,7 +30,7 @@ def build_index(
     Args:
         held_out: queries by which it is found out how far a search has to look.
     """
-    writers = version("usearch"), version("scikit-learn")
+    writers = version("usearch"), version("scikit-learn"), version("faiss-cpu")
     stage = workspace.stage("index", __version__, documents.key, recipe.index, *writers)
     vectors = documents.vectors
     if not stage.done:
@@ -40,7 +40,7 @@ def build_index(
     spec = _tune(written, stage, recipe, documents, held_out, workspace, progress)
     size = sum((stage.directory / path).stat().st_size for path in spec.members)
     how = "" if spec.search == "exact" else f", expansion {spec.expansion}"
-    how += "" if spec.probes is None else f", {spec.probes} cells a search"
+    how += "; a device needs edge-runtime[faiss]" if spec.search == "pq" else ""
     progress.say(f"index      {spec.search} int8, {size / 1e6:.1f} MB{how}")
     return stage.directory / spec.path, spec
 

@@ -29,7 +29,7 @@ def test_a_line_for_each_index(script: Script, beir: Path, teacher_folder: Path,
         line.strip("| ").split(" | ") for line in results.read_text("utf-8").splitlines() if line[:1] == "|"
     ]
     theirs = [f"faiss {kind.factory}" for kind in script("faiss_indexes").kinds(4, 32)]
-    assert [line[0] for line in lines] == ["exact", "hnsw", "two-stage", "ivf", *theirs]
+    assert [line[0] for line in lines] == ["exact", "hnsw", "two-stage", "pq", *theirs]
     for line in lines:
         figures = dict(zip(header, line, strict=True))
         assert float(figures["recall@10"]) >= 0.85, line

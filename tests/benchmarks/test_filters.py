@@ -38,7 +38,7 @@ def test_both_tables(script: Script, results: Path) -> None:
     assert [len(row) for row in selecting] == [3] * 6
     assert all(re.fullmatch(r"[\d.]+", cell) for row in selecting for cell in row[1:])
     assert [row[0] for row in searching] == [
-        kind for kind in ("exact", "hnsw", "two-stage", "ivf", "words") for _ in range(16)
+        kind for kind in ("exact", "hnsw", "two-stage", "pq", "words") for _ in range(16)
     ]
     assert all(re.fullmatch(r"[\d.]+", cell) for row in searching for cell in row[5:])
     assert {len(row) for row in searching} == {11}

@@ -51,7 +51,7 @@ def test_a_line_for_each_size_and_strategy(
     assert [line[:3] for line in dense] == [
         [size, strategy, "static"]
         for size in ("40", "400")
-        for strategy in ("exact", "hnsw", "two-stage", "ivf")
+        for strategy in ("exact", "hnsw", "two-stage", "pq")
     ]
     for line in dense:
         figures = dict(zip(header, line, strict=True))

@@ -99,8 +99,8 @@ def test_global_scale() -> None:
         (IndexSpec(exact_below=1000), "exact"),
         (IndexSpec(exact_below=300), "exact"),
         (IndexSpec(exact_below=299), "hnsw"),
-        (IndexSpec(exact_below=299, memory_mb=0), "two-stage"),
-        (IndexSpec(strategy="ivf", cells=10, probes=10), "ivf"),
+        (IndexSpec(exact_below=299, memory_mb=0), "pq"),
+        (IndexSpec(strategy="two-stage"), "two-stage"),
     ],
 )
 def test_written_index(tmp_path: Path, recipe: IndexSpec, search: str) -> None:
@@ -119,9 +119,9 @@ def test_written_index(tmp_path: Path, recipe: IndexSpec, search: str) -> None:
     bundle.close()
 
 
-@pytest.mark.parametrize("strategy", ["exact", "hnsw", "two-stage", "ivf"])
+@pytest.mark.parametrize("strategy", ["exact", "hnsw", "two-stage", "pq"])
 def test_the_same_vectors_give_the_same_bytes(tmp_path: Path, strategy: Any) -> None:
-    """The graph included, or the cells."""
+    """The graph included, or the codes."""
     recipe = IndexSpec(strategy=strategy)
     folders = [tmp_path / "one", tmp_path / "two"]
     for folder in folders:
@@ -143,8 +143,8 @@ def test_a_folder_that_is_not_there(tmp_path: Path) -> None:
         (30_000, 384, 0, "exact"),
         (30_001, 384, 128, "hnsw"),
         (100_000, 384, 53, "hnsw"),
-        (100_000, 384, 52, "two-stage"),
-        (1_000_000, 384, 128, "two-stage"),
+        (100_000, 384, 52, "pq"),
+        (1_000_000, 384, 128, "pq"),
         (1_000_000, 64, 256, "hnsw"),
     ],
 )

@@ -61,7 +61,7 @@ def tune(
     [
         {"strategy": "hnsw", "connectivity": 3},
         {"strategy": "two-stage", "axes": 24},
-        {"strategy": "ivf", "cells": 64},
+        {"strategy": "pq", "code_bytes": 4},
     ],
 )
 def test_the_least_effort_that_finds_what_is_asked_for(tmp_path: Path, options: Any) -> None:
@@ -72,7 +72,7 @@ def test_the_least_effort_that_finds_what_is_asked_for(tmp_path: Path, options: 
         tuned = tuning.tuned(
             spec, tmp_path, VECTORS, QUERIES, wanted=recipe, recall=asked, advance=told.append
         )
-        efforts.append(tuned.probes or tuned.expansion)
+        efforts.append(tuned.expansion)
         assert recall(tuned, tmp_path) >= asked
     assert efforts == sorted(efforts)
     assert efforts[0] < efforts[-1]
@@ -81,9 +81,9 @@ def test_the_least_effort_that_finds_what_is_asked_for(tmp_path: Path, options: 
 
 def test_recall_beyond_int8s(tmp_path: Path) -> None:
     """Next to what exact search of the int8 vectors finds is enough, or nothing would ever be."""
-    spec, recipe = written(tmp_path, strategy="ivf", cells=64)
+    spec, recipe = written(tmp_path, strategy="pq")
     tuned = tune(spec, tmp_path, QUERIES, recipe, 1.0)
-    everything = tuning.replace(spec, probes=64, expansion=4000)
+    everything = tuning.replace(spec, expansion=4000)
     assert recall(everything, tmp_path) < 1
     assert recall(tuned, tmp_path) >= recall(everything, tmp_path) - 0.001
 
@@ -93,7 +93,7 @@ def test_recall_beyond_int8s(tmp_path: Path) -> None:
     [
         {"strategy": "exact"},
         {"strategy": "hnsw", "expansion_search": 20},
-        {"strategy": "ivf", "cells": 64, "probes": 2},
+        {"strategy": "pq", "expansion_search": 20},
     ],
 )
 def test_what_the_recipe_gives_stays(tmp_path: Path, options: Any) -> None:

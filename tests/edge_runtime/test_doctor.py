@@ -8,13 +8,13 @@ from typing import Any
 
 import pytest
 
-from edge_runtime import device_config, doctor, encoders, probe
+from edge_runtime import device_config, doctor, encoders, faiss_library, probe
 from edge_runtime.bundle import read_manifest
 from edge_runtime.device import Condition, Device, Throttling
 from edge_runtime.device_config import DeviceConfig
 from edge_runtime.doctor import Finding
 from edge_runtime.encoders import tflite
-from edge_runtime.manifest import EncoderSpec, Manifest
+from edge_runtime.manifest import PQ_FILES, EncoderSpec, Manifest
 from edge_runtime.probe import Probe
 
 PI = Device(
@@ -163,6 +163,15 @@ def test_a_language_that_wants_a_library(manifest: Manifest) -> None:
     words = replace(manifest.lexical, stemmer="german", writer={**manifest.lexical.writer, "snowball": "2.2"})
     found = told("problem", "words", replace(manifest, lexical=words))
     assert found.startswith("words were cut by Snowball 2.2, ")
+
+
+def test_product_codes_want_a_library(manifest: Manifest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And say which."""
+    monkeypatch.setattr(faiss_library, "find_spec", lambda _: None)
+    listed = [replace(manifest.files[0], path=f"dense/{name}") for name in PQ_FILES]
+    codes = replace(manifest.index, search="pq", path="dense")
+    found = told("problem", "vectors", replace(manifest, index=codes, files=(*manifest.files, *listed)))
+    assert found.endswith("pip install 'edge-runtime[faiss]'")
 
 
 def test_memory(manifest: Manifest) -> None:

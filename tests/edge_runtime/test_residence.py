@@ -7,13 +7,10 @@ import mmap
 import re
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
 
 import numpy as np
 import onnxruntime  # noqa: F401 (before usearch: some versions crash the other way round, see pyproject.toml)
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 import edge_runtime
 from build_tools import loose
@@ -112,45 +109,6 @@ def test_what_is_read_here_and_there(tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert asked == [("all.npy", mmap.MADV_WILLNEED)]
     del arrays
     bundle.close()
-
-
-@given(st.lists(st.integers(0, 799_600), max_size=40), st.integers(1, 20_000))
-@settings(deadline=None, max_examples=100)
-def test_pieces_that_are_read_ahead(
-    tmp_path_factory: pytest.TempPathFactory, starts: list[int], size: int
-) -> None:
-    """The pages that they lie in, each once, pages in a row at once."""
-    folder = tmp_path_factory.mktemp("pieces")
-    np.save(folder / "here.npy", np.zeros(100_000 + size))
-    bundle = loose.bundle(folder)
-    array = bundle.array("here.npy")
-    (mapping,) = bundle._maps.values()
-    asked: list[tuple[int, int, int]] = []
-    told: Any = SimpleNamespace(madvise=lambda *what: asked.append(what))
-    bundle._maps["here.npy"] = told
-    bundle.read_ahead("here.npy", np.array(starts, np.int64), size)
-    bundle._maps["here.npy"] = mapping
-    page = mmap.PAGESIZE
-    read = [number for _, begin, length in asked for number in range(begin // page, (begin + length) // page)]
-    touched = {number for start in starts for number in range(start // page, (start + size - 1) // page + 1)}
-    assert read == sorted(touched)
-    assert len(asked) == sum(number - 1 not in touched for number in touched)
-    assert {what for what, _, _ in asked} <= {mmap.MADV_WILLNEED}
-    del array
-    bundle.close()
-
-
-def test_reading_ahead_where_nothing_is_mapped(tmp_path: Path) -> None:
-    """Is nothing: of a file that nobody has viewed, or after the end."""
-    np.save(tmp_path / "here.npy", np.zeros(10))
-    bundle = loose.bundle(tmp_path)
-    bundle.read_ahead("here.npy", np.array([0]), 8)
-    array = bundle.array("here.npy")
-    bundle.read_ahead("here.npy", np.array([136]), 8)
-    assert float(array.sum()) == 0
-    del array
-    bundle.close()
-    bundle.read_ahead("here.npy", np.array([0]), 8)
 
 
 SIZE = 1 << 20

@@ -12,6 +12,7 @@ from build_tools.errors import FlashError
 from build_tools.flash import wheelhouse
 from build_tools.flash.wheelhouse import Board
 from edge_runtime import manifest as manifests
+from edge_runtime.manifest import PQ_FILES, FileEntry
 from edge_runtime.schema import SchemaError
 
 from .conftest import GOLDEN
@@ -49,6 +50,18 @@ def test_extras() -> None:
     (static,) = (encoder for encoder in manifest.encoders if encoder.kind == "static")
     alone = replace(manifest, encoders=(static,))
     assert wheelhouse.extras_for(alone, signed=False) == ()
+
+
+def test_extras_of_indexes() -> None:
+    """Words of another language than English are cut by Snowball, product codes searched by faiss."""
+    manifest = manifests.read(GOLDEN / manifests.FILENAME)
+    german = replace(manifest.lexical, stemmer="german")
+    assert wheelhouse.extras_for(replace(manifest, lexical=german), signed=False) == ("languages", "onnx")
+    dense = FileEntry("dense/codes.faiss", 1, "0" * 64)
+    listed = [replace(dense, path=f"dense/{name}") for name in PQ_FILES]
+    codes = replace(manifest.index, search="pq", path="dense")
+    with_codes = replace(manifest, index=codes, files=(*manifest.files, *listed))
+    assert wheelhouse.extras_for(with_codes, signed=True) == ("faiss", "onnx", "signing")
 
 
 def test_digest(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Graphs in an order of their own: of all dimensions, and of the principal ones beside the vectors."""
+"""Indexes in an order of their own: graphs of all or of the principal dimensions, and product codes."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from build_tools import graph, loose, recipe, two_stage
+from build_tools import graph, loose, product_codes, recipe, two_stage
 from edge_runtime.allowed import Allowed
 from edge_runtime.dense import DenseIndex, quantize
 from edge_runtime.errors import BundleError, ClosedError, CompatibilityError
@@ -46,16 +46,18 @@ HNSW = IndexSpec(
     writer={"usearch": "2.26.1"},
 )
 TWO_STAGE = replace(HNSW, path="two-stage", search="two-stage")
+PQ = replace(HNSW, path="pq", search="pq", writer={"faiss-cpu": "1.15.1"})
 EXACT = replace(HNSW, search="exact")
-BOTH = pytest.mark.parametrize("spec", [HNSW, TWO_STAGE], ids=lambda spec: spec.search)
+EACH = pytest.mark.parametrize("spec", [HNSW, TWO_STAGE, PQ], ids=lambda spec: spec.search)
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """With the files of both indexes of `STORED`."""
+    """With the files of three indexes of `STORED`."""
     made, wanted = tmp_path_factory.mktemp("indexes"), recipe.IndexSpec(expansion_add=64)
     graph.write_in_order(STORED, made / "hnsw", spec=wanted, advance=lambda _: None)
     two_stage.write(STORED, made / "two-stage", spec=wanted, advance=lambda _: None)
+    product_codes.write(STORED, made / "pq", code_bytes=16, advance=lambda _: None)
     return made
 
 
@@ -81,7 +83,11 @@ def cosines(query: NDArray[np.float32]) -> NDArray[np.float64]:
     return STORED @ asked / LENGTHS / np.linalg.norm(asked)
 
 
-@pytest.mark.parametrize("spec", [EXACT, replace(TWO_STAGE, expansion=N)], ids=lambda spec: spec.search)
+@pytest.mark.parametrize(
+    "spec",
+    [EXACT, replace(TWO_STAGE, expansion=N), replace(PQ, expansion=N)],
+    ids=lambda spec: spec.search,
+)
 def test_comparing_all_is_exact_search(opened: Any, spec: IndexSpec) -> None:
     """Rows and scores are those that NumPy finds."""
     index = opened(spec)
@@ -110,12 +116,19 @@ def test_a_third_of_the_dimensions_finds_the_candidates(opened: Any) -> None:
     assert found[0] < 0.9 < 0.98 <= found[3]
 
 
+def test_product_codes_find_the_candidates(opened: Any) -> None:
+    """The more are compared, the more is found; of a thirtieth next to all."""
+    found = [recall(opened(replace(PQ, expansion=most))) for most in (10, 30, 100, 300)]
+    assert found == sorted(found)
+    assert found[0] < 0.9 < 0.98 <= found[2]
+
+
 def test_a_graph_of_all_dimensions_finds_them_too(opened: Any) -> None:
     """As one in the order of the rows would."""
     assert recall(opened(HNSW)) >= 0.98
 
 
-@BOTH
+@EACH
 @pytest.mark.parametrize("count", [N, N + 1, 10**9, 2**64])
 def test_more_than_there_are_gives_all(opened: Any, spec: IndexSpec, count: int) -> None:
     """However far a search looks otherwise."""
@@ -132,7 +145,7 @@ def only(mask: NDArray[np.bool_]) -> Allowed:
 SHARES = st.sampled_from([0.0, 0.001, 0.02, 0.2, 0.5, 0.9, 1.0])
 
 
-@BOTH
+@EACH
 @given(SHARES, st.integers(1, 300), st.integers(0, 99), st.booleans())
 @settings(deadline=None, max_examples=80)
 def test_the_nearest_of_the_allowed(
@@ -157,7 +170,7 @@ def test_the_nearest_of_the_allowed(
         assert found.scores == pytest.approx(expected, abs=1e-5)
 
 
-@BOTH
+@EACH
 def test_stored_vectors(opened: Any, spec: IndexSpec) -> None:
     """By row, wherever they lie; a search for one finds it first."""
     index, rows = opened(spec), np.array([7, 0, N - 1, 7])
@@ -166,7 +179,7 @@ def test_stored_vectors(opened: Any, spec: IndexSpec) -> None:
     assert [int(index.search(vector, 1).rows[0]) for vector in found] == rows.tolist()
 
 
-@BOTH
+@EACH
 def test_threads_get_what_one_caller_gets(opened: Any, spec: IndexSpec) -> None:
     """And giving pages back meanwhile changes nothing."""
     index, queries = opened(spec), units(200, seed=4)
@@ -175,7 +188,7 @@ def test_threads_get_what_one_caller_gets(opened: Any, spec: IndexSpec) -> None:
         assert list(pool.map(lambda query: index.search(query, 20).rows.tolist(), queries)) == expected
 
 
-@BOTH
+@EACH
 def test_a_closed_index_answers_no_more(opened: Any, spec: IndexSpec) -> None:
     """Closing twice is harmless."""
     index = opened(spec)
@@ -185,9 +198,10 @@ def test_a_closed_index_answers_no_more(opened: Any, spec: IndexSpec) -> None:
         index.search(units(1, seed=1)[0], 1)
 
 
-def test_a_query_of_no_length(opened: Any) -> None:
+@pytest.mark.parametrize("spec", [TWO_STAGE, PQ], ids=lambda spec: spec.search)
+def test_a_query_of_no_length(opened: Any, spec: IndexSpec) -> None:
     """Is like nothing, and no error."""
-    assert opened(TWO_STAGE).search(np.zeros(NDIM, np.float32), 5).scores.tolist() == [0] * 5
+    assert opened(spec).search(np.zeros(NDIM, np.float32), 5).scores.tolist() == [0] * 5
 
 
 @pytest.mark.parametrize(
@@ -219,7 +233,7 @@ def test_files_that_contradict_the_manifest(
     bundle.close()
 
 
-@BOTH
+@EACH
 @pytest.mark.parametrize("wrong", [N, -1])
 def test_rows_and_places_beyond_the_index(folder: Path, tmp_path: Path, spec: IndexSpec, wrong: int) -> None:
     """Are found when they are met: they index no array."""
