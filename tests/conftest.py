@@ -226,3 +226,17 @@ def two_engines(tmp_path_factory: pytest.TempPathFactory, request: pytest.Fixtur
         build(recipe_yaml.load(recipe_file, ["compile.engines=[onnx, tflite]"]), folder, Progress())
 
     return _made_once(tmp_path_factory, "two-engines", make) / "tiny/bundle"
+
+
+@pytest.fixture(scope="session")
+def product_coded(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Path:
+    """The tiny bundle with product codes for its passages. Do not change it."""
+    from build_tools import recipe_yaml
+    from build_tools.build import build
+    from build_tools.progress import Progress
+
+    def make(folder: Path) -> None:
+        recipe_file: Path = request.getfixturevalue("recipe_file")
+        build(recipe_yaml.load(recipe_file, ["index.strategy=pq"]), folder, Progress())
+
+    return _made_once(tmp_path_factory, "product-coded", make) / "tiny/bundle"

@@ -1,4 +1,4 @@
-"""The aarch64 wheels of the runtime's dependencies and of both engines, as a disk.
+"""The aarch64 wheels of the runtime's dependencies, of both engines and of faiss, as a disk.
 
 Which versions, pip decides from the requirements of the runtime's own wheel, configured as on this computer.
 """
@@ -17,7 +17,7 @@ from emulator import bytecode, cache, disk, tools
 from emulator.bytecode import PYTHON
 from emulator.errors import EmulatorError, UnavailableError
 
-EXTRAS = ("onnx", "tflite")
+EXTRAS = ("faiss", "onnx", "tflite")
 OWN = "edge_runtime-"
 ROOT = Path(__file__).parents[2]
 

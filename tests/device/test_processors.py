@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -41,6 +43,19 @@ for encoder in task["encoders"]:
     with edge_runtime.open(task["bundle"], encoder=encoder) as retriever:
         found[encoder] = [[hit.key for hit in retriever.search(each, k=3)] for each in task["questions"]]
 print(json.dumps(found))
+"""
+
+# The best few by codes alone decide what is compared.
+SEARCH_BY_CODES = """
+import json, sys
+from dataclasses import replace
+import numpy as np
+from edge_runtime.bundle import Bundle
+from edge_runtime.dense import DenseIndex
+bundle = Bundle.open(sys.argv[1])
+index = DenseIndex.open(bundle, replace(bundle.manifest.index, expansion=6))
+found = [index.search(each, 3) for each in index.vectors(np.arange(bundle.manifest.index.count))]
+print(json.dumps([[each.rows.tolist(), each.scores.round(4).tolist()] for each in found]))
 """
 
 
@@ -84,6 +99,18 @@ def test_hits_are_those_of_the_desktop(booted: Runtime, two_engines: Path) -> No
         with edge_runtime.open(two_engines, encoder=encoder) as retriever:
             expected = [[hit.key for hit in retriever.search(question, k=3)] for question in QUESTIONS]
         assert found[encoder] == expected, encoder
+
+
+def test_product_codes(booted: Runtime, product_coded: Path) -> None:
+    """faiss loads beside an engine, and finds what it finds on the desktop."""
+    booted.machine.copy(product_coded, "/data/coded")
+    assert booted.report("verify", "/data/coded")["golden"]["skipped"] == {}
+    found = json.loads(booted.python(SEARCH_BY_CODES, "/data/coded").stdout)
+    here = subprocess.run(
+        [sys.executable, "-c", SEARCH_BY_CODES, product_coded], capture_output=True, text=True, check=True
+    )
+    assert found == json.loads(here.stdout)
+    assert [rows[0] for rows, _ in found] == list(range(len(found)))
 
 
 def test_a_search_from_the_command_line(booted: Runtime, two_engines: Path) -> None:

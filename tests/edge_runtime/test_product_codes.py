@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from dataclasses import replace
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+import edge_runtime
 from build_tools import loose, product_codes
 from edge_runtime.allowed import Allowed
 from edge_runtime.dense import DenseIndex
@@ -141,3 +143,17 @@ def test_places_that_contradict_the_manifest(folder: Path) -> None:
     np.save(path, np.load(path)[:-1])
     with pytest.raises(BundleError, match=r"places\.npy: expected int32 of shape"):
         search(folder, STORED[0])
+
+
+def test_a_bundle_with_codes(product_coded: Path, bundle: Path) -> None:
+    """Answers as one that compares every passage, with a filter and without."""
+    questions = ("yeast and dough", "E-103", "a knot in the rope")
+    wheres = (None, {"section": "kitchen"}, {"not": {"section": "kitchen"}})
+    with edge_runtime.open(product_coded) as coded, edge_runtime.open(bundle) as exact:
+        assert coded._current.parts.bundle.manifest.index.search == "pq"
+        for question, where in product(questions, wheres):
+            found, expected = (
+                [(hit.key, hit.passage) for hit in each.search(question, mode="dense", where=where)]
+                for each in (coded, exact)
+            )
+            assert found == expected
