@@ -25,7 +25,6 @@ from edge_runtime import stored_vectors
 from edge_runtime.allowed import Allowed
 from edge_runtime.bundle import Bundle
 from edge_runtime.errors import BundleError, CompatibilityError
-from edge_runtime.exact_scan import IN_PLACE_A_GATHERED
 from edge_runtime.faiss_library import faiss
 from edge_runtime.manifest import IndexSpec
 from edge_runtime.ranking import Ranking
@@ -33,6 +32,8 @@ from edge_runtime.stored_vectors import StoredVectors
 from edge_runtime.vector_index import VectorIndex
 
 _CODES_A_GATHERED = 25  # looked at in the time that one vector is gathered and compared
+_GATHERED_A_READ = 20  # gathered and compared in the time that one is read and compared
+_FEW = 8192
 _EXPANSIONS = (
     4  # times as many are compared where a filter allows few: what is left may be far from the query
 )
@@ -73,15 +74,18 @@ class ProductCodeIndex(VectorIndex):
     def compared_in_time(self, count: int, allowed: int) -> int:
         """See `VectorIndex`."""
         most = min(_EXPANSIONS * max(self._spec.expansion, 3 * count // 2), allowed)
-        return self._spec.count // _CODES_A_GATHERED + most
+        return self._spec.count // _CODES_A_GATHERED + _GATHERED_A_READ * most
 
     def comparing(self, allowed: Allowed) -> int:
         """See `VectorIndex`."""
-        return self._vectors().among.cost(allowed) // IN_PLACE_A_GATHERED
+        return _GATHERED_A_READ * allowed.passages
 
     def compare(self, query: NDArray[np.int8], count: int, allowed: Allowed) -> Ranking:
-        """Where the vectors lie."""
-        return self._vectors().among.nearest(query, count, allowed)
+        """Few are read. Many are compared where they lie, though all of them are mapped for it."""
+        if allowed.passages > _FEW:
+            return self._vectors().among.nearest(query, count, allowed)
+        places = self._vectors().places.of(np.flatnonzero(allowed.mask))
+        return self._vectors().nearest(places, stored_vectors.unit(query), count)
 
     def vectors(self, rows: NDArray[np.int64]) -> NDArray[np.int8]:
         """See `VectorIndex`."""
