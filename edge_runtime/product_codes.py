@@ -133,7 +133,10 @@ def padded(units: NDArray[np.float32], ndim: int) -> NDArray[np.float32]:
 
 def _read(source: str, spec: IndexSpec) -> Any:
     """The index of faiss in a file."""
-    library = faiss()
+    try:
+        library = faiss()
+    except CompatibilityError as error:
+        raise CompatibilityError(f"{source}: {error}") from None
     try:
         codes = library.read_index(source)
     except Exception as error:  # faiss raises bare RuntimeError

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 import edge_runtime
 from build_tools import loose, product_codes
+from edge_runtime import product_codes as reader
 from edge_runtime.allowed import Allowed
 from edge_runtime.dense import DenseIndex
 from edge_runtime.errors import BundleError, CompatibilityError
@@ -109,6 +110,17 @@ def test_no_index_at_all(folder: Path, data: bytes) -> None:
     with pytest.raises(
         CompatibilityError, match=r"codes\.faiss: faiss 1\.\S+ cannot read it \(.+\); written by"
     ):
+        search(folder, STORED[0])
+
+
+def test_without_faiss(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The file and the command that helps are told."""
+
+    def missing() -> Any:
+        raise CompatibilityError("faiss is not installed; pip install it")
+
+    monkeypatch.setattr(reader, "faiss", missing)
+    with pytest.raises(CompatibilityError, match=r"codes\.faiss: faiss is not installed; pip install it$"):
         search(folder, STORED[0])
 
 
