@@ -16,6 +16,7 @@ folder that the manifest names, beside those of `stored_vectors` and `places`:
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -25,18 +26,34 @@ from edge_runtime import stored_vectors
 from edge_runtime.allowed import Allowed
 from edge_runtime.bundle import Bundle
 from edge_runtime.errors import BundleError, CompatibilityError
+from edge_runtime.exact_scan import IN_PLACE_A_GATHERED
 from edge_runtime.faiss_library import faiss
 from edge_runtime.manifest import IndexSpec
 from edge_runtime.ranking import Ranking
+from edge_runtime.residence import AROUND
 from edge_runtime.stored_vectors import StoredVectors
 from edge_runtime.vector_index import VectorIndex
 
 _CODES_A_GATHERED = 25  # looked at in the time that one vector is gathered and compared
 _GATHERED_A_READ = 20  # gathered and compared in the time that one is read and compared
-_FEW = 8192
+_MAPPED = 2  # times as long as vectors in memory those take that are mapped first
 _EXPANSIONS = (
     4  # times as many are compared where a filter allows few: what is left may be far from the query
 )
+
+
+@dataclass(frozen=True, slots=True)
+class _Filter:
+    """What is allowed, by place.
+
+    Attributes:
+        params: what makes faiss leave out the other places.
+        blocks: in how many pieces of `AROUND` bytes the allowed vectors lie.
+    """
+
+    allowed: Allowed
+    params: Any
+    blocks: int
 
 
 class ProductCodeIndex(VectorIndex):
@@ -47,7 +64,7 @@ class ProductCodeIndex(VectorIndex):
         self._codes = codes
         self._stored: StoredVectors | None = stored
         self._spec = spec
-        self._last: tuple[Allowed, Any] | None = None  # filters come again
+        self._last: _Filter | None = None  # filters come again
 
     @classmethod
     def open(cls, bundle: Bundle, spec: IndexSpec) -> ProductCodeIndex:
@@ -78,11 +95,11 @@ class ProductCodeIndex(VectorIndex):
 
     def comparing(self, allowed: Allowed) -> int:
         """See `VectorIndex`."""
-        return _GATHERED_A_READ * allowed.passages
+        return min(self._reading(allowed), self._mapping(allowed))
 
     def compare(self, query: NDArray[np.int8], count: int, allowed: Allowed) -> Ranking:
-        """Few are read. Many are compared where they lie, though all of them are mapped for it."""
-        if allowed.passages > _FEW:
+        """Few are read; many are compared where they lie, for which they are mapped."""
+        if self._mapping(allowed) < self._reading(allowed):
             return self._vectors().among.nearest(query, count, allowed)
         places = self._vectors().places.of(np.flatnonzero(allowed.mask))
         return self._vectors().nearest(places, stored_vectors.unit(query), count)
@@ -95,12 +112,22 @@ class ProductCodeIndex(VectorIndex):
         """Lets go of the codes and of every view into the bundle."""
         self._codes = self._last = self._stored = None
 
+    def _reading(self, allowed: Allowed) -> int:
+        """What it takes to read and compare each, in vectors gathered and compared."""
+        return _GATHERED_A_READ * allowed.passages
+
+    def _mapping(self, allowed: Allowed) -> int:
+        """What it takes to compare each where it lies: what is mapped with it takes as long as it does."""
+        vectors = self._filter(allowed).blocks * AROUND // self._spec.ndim
+        return _MAPPED * min(vectors, self._spec.count) // IN_PLACE_A_GATHERED
+
     def _candidates(self, unit: NDArray[np.float32], most: int, allowed: Allowed | None) -> NDArray[np.int64]:
         """The places of the best by codes, `most` of them or all that are allowed."""
         if most >= self._spec.count:
             return np.arange(self._spec.count)
         asked = padded(unit[np.newaxis], self._codes.d)
-        places: NDArray[np.int64] = self._codes.search(asked, most, params=self._filter(allowed))[1][0]
+        params = None if allowed is None else self._filter(allowed).params
+        places: NDArray[np.int64] = self._codes.search(asked, most, params=params)[1][0]
         if places.max(initial=-1) >= self._spec.count:
             raise BundleError(
                 f"{self._spec.path}/codes.faiss: has an id beyond {self._spec.count} places; "
@@ -108,16 +135,16 @@ class ProductCodeIndex(VectorIndex):
             )
         return places[places >= 0]  # faiss fills up with -1
 
-    def _filter(self, allowed: Allowed | None) -> Any:
-        """What makes faiss leave out the other places."""
-        if allowed is None:
-            return None
-        if self._last is None or self._last[0] is not allowed:
+    def _filter(self, allowed: Allowed) -> _Filter:
+        if self._last is None or self._last.allowed is not allowed:
+            places = self._vectors().places.allowed(allowed.mask)
             mask = np.zeros(self._spec.count, np.bool_)
-            mask[self._vectors().places.allowed(allowed.mask)] = True
+            mask[places] = True
             selector = faiss().IDSelectorBitmap(np.packbits(mask, bitorder="little"))
-            self._last = allowed, faiss().SearchParametersIVF(sel=selector, nprobe=1)
-        return self._last[1]
+            params = faiss().SearchParametersIVF(sel=selector, nprobe=1)
+            blocks = np.count_nonzero(np.diff(places * self._spec.ndim // AROUND, prepend=-1))
+            self._last = _Filter(allowed, params, int(blocks))
+        return self._last
 
     def _vectors(self) -> StoredVectors:
         assert self._stored is not None  # `DenseIndex` asks no closed one
