@@ -20,6 +20,7 @@ from edge_runtime.ranking import Ranking, empty
 
 _NO_ROWS, _NO_SCORES = np.empty(0, np.uint32), np.empty(0, np.float32)
 
+_MANY = 0.05  # of all passages: if so many are allowed, some of the best are
 _GROUPS = 8  # for each place that is wanted: groups of postings of which only the highest is looked at
 
 
@@ -83,18 +84,22 @@ class WordScores:
 
     def best(self, count: int, *, allowed: Allowed | None = None) -> Ranking:
         """The first `count` of the allowed passages, best first, equals by row; none that shares no word."""
-        rows, sums = self.rows, self.sums
-        if allowed is not None:
+        rows, sums, mask, wanted = self.rows, self.sums, None, count
+        if allowed is not None and allowed.passages >= _MANY * self.passages:
+            mask, wanted = allowed.mask, math.ceil(count * self.passages / allowed.passages)
+        elif allowed is not None:  # few are left when the others are left out first
             kept = allowed.mask[rows]
             rows, sums = rows[kept], sums[kept]
         if count < 1 or not len(rows):
             return empty()
-        wanted = count
         while True:
             places = _highest(sums, wanted)
             found, scores = rows[places], sums[places]
             if len(self.lists) > 1:
                 found, scores = _final(found, scores)
+            if mask is not None:
+                kept = mask[found]
+                found, scores = found[kept], scores[kept]
             if len(found) >= count or len(places) == len(rows):
                 return _first(found, scores, count)
             wanted *= 2
