@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from build_tools import graph, product_codes, recipe, two_stage
 from edge_runtime import manifest
 from edge_runtime.dense import quantize
+from edge_runtime.faiss_library import faiss
 from edge_runtime.ranking import Ranking
 
 FILENAME = "dense.usearch"
@@ -84,7 +85,6 @@ def write_codes(
     else:
         kind = graph.write_in_order if search == "hnsw" else two_stage.write
         kind(_joined(blocks, count, ndim), directory / FOLDER, spec=spec, advance=advance)
-    writer = "faiss-cpu" if search == "pq" else "usearch"
     return manifest.IndexSpec(
         path=FILENAME if search == "exact" else FOLDER,
         search=search,
@@ -94,7 +94,7 @@ def write_codes(
         count=count,
         scale=scale,
         expansion=spec.expansion_search or _EXPANSION[search],
-        writer={writer: version(writer)},
+        writer=writer(search),
     )
 
 
@@ -106,6 +106,15 @@ def strategy(spec: recipe.IndexSpec, count: int, ndim: int) -> Literal["exact", 
         return "exact"
     graph = count * (ndim + _GRAPH_BYTES_AN_EDGE * spec.connectivity)
     return "hnsw" if graph <= spec.memory_mb * 1e6 else "pq"
+
+
+def writer(search: str) -> dict[str, str]:
+    """The library that writes such an index, with its version.
+
+    Raises:
+        CompatibilityError: it is faiss, and not installed.
+    """
+    return {"faiss": str(faiss().__version__)} if search == "pq" else {"usearch": version("usearch")}
 
 
 def shape(spec: manifest.IndexSpec, directory: Path) -> tuple[str, int]:

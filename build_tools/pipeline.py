@@ -13,6 +13,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from build_tools import index
 from build_tools.compile.tflite import check_installed
 from build_tools.distill import distil
 from build_tools.distill.cross_encoder import Scorer
@@ -68,6 +69,9 @@ def make_parts(recipe: Recipe, workspace: Workspace, progress: Progress) -> Part
     """
     tower = _load_tower(recipe, progress)
     corpus = read_corpus(recipe, tower, workspace, progress)
+    index.writer(
+        index.strategy(recipe.index, corpus.passages, tower.ndim)
+    )  # fails now rather than in an hour
     learnt = _learn(recipe, tower, corpus, workspace, progress)
     index_path, index_spec = build_index(recipe, learnt.vectors, learnt.held_out, workspace, progress)
     lexical_path, lexical_spec = build_lexical(recipe, corpus, workspace, progress)

@@ -170,7 +170,7 @@ def _read(source: str, spec: IndexSpec) -> Any:
         problem = str(error).strip().splitlines()[-1][-200:]
         raise CompatibilityError(
             f"{source}: faiss {library.__version__} cannot read it ({problem}); written by faiss "
-            f"{spec.writer.get('faiss-cpu', '?')}; pip install -U faiss-cpu, or rebuild the bundle"
+            f"{spec.writer.get('faiss', '?')}; pip install -U faiss-cpu, or rebuild the bundle"
         ) from None
     found = (type(codes).__name__, int(codes.ntotal), int(codes.metric_type), int(getattr(codes, "nlist", 0)))
     expected = ("IndexIVFPQFastScan", spec.count, library.METRIC_INNER_PRODUCT, 1)

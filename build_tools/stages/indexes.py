@@ -30,9 +30,9 @@ def build_index(
     Args:
         held_out: queries by which it is found out how far a search has to look.
     """
-    writers = version("usearch"), version("scikit-learn"), version("faiss-cpu")
-    stage = workspace.stage("index", __version__, documents.key, recipe.index, *writers)
     vectors = documents.vectors
+    by = index.writer(index.strategy(recipe.index, *vectors.shape))
+    stage = workspace.stage("index", __version__, documents.key, recipe.index, by, version("scikit-learn"))
     if not stage.done:
         with progress.task("index", total=len(vectors), unit="vectors") as advance:
             stage.finish(_plain(index.write(vectors, stage.directory, spec=recipe.index, advance=advance)))

@@ -24,8 +24,9 @@ from build_tools.progress import Progress
 from build_tools.recipe import Recipe
 from build_tools.towers import Tower
 from build_tools.workspace import locked
-from edge_runtime import choice, facts
+from edge_runtime import choice, facts, faiss_library
 from edge_runtime.bundle import Bundle, read_manifest
+from edge_runtime.errors import CompatibilityError
 from edge_runtime.manifest import FieldsSpec
 
 ENCODERS = {"student", "onnx", "static"}
@@ -390,6 +391,21 @@ def test_mistakes_show_before_the_work(
     with pytest.raises(error, match=message):
         build(wrong, tmp_path / "out", Silent())
     assert not list((tmp_path / "out").glob("tiny/stages/vectors-*"))
+
+
+def test_a_missing_library_shows_before_the_work(
+    recipe_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Product codes without faiss."""
+
+    def missing() -> Any:
+        raise CompatibilityError(faiss_library.MISSING)
+
+    monkeypatch.setattr("build_tools.index.faiss", missing)
+    wanting = recipe_yaml.load(recipe_file, ["index.strategy=pq"])
+    with pytest.raises(CompatibilityError, match=r"pip install 'edge-runtime\[faiss\]'"):
+        build(wanting, tmp_path, Silent())
+    assert not list(tmp_path.glob("tiny/stages/vectors-*"))
 
 
 def test_a_wrong_date_shows_before_the_work(

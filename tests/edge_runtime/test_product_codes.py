@@ -32,7 +32,7 @@ SPEC = IndexSpec(
     count=N,
     scale=300.0,
     expansion=64,
-    writer={"faiss-cpu": "1.15.1"},
+    writer={"faiss": "1.15.1"},
 )
 
 

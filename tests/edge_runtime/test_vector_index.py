@@ -46,7 +46,7 @@ HNSW = IndexSpec(
     writer={"usearch": "2.26.1"},
 )
 TWO_STAGE = replace(HNSW, path="two-stage", search="two-stage")
-PQ = replace(HNSW, path="pq", search="pq", writer={"faiss-cpu": "1.15.1"})
+PQ = replace(HNSW, path="pq", search="pq", writer={"faiss": "1.15.1"})
 EXACT = replace(HNSW, search="exact")
 EACH = pytest.mark.parametrize("spec", [HNSW, TWO_STAGE, PQ], ids=lambda spec: spec.search)
 
