@@ -16,15 +16,14 @@ from numpy.typing import NDArray
 from build_tools.compile.onnx import INPUT, MODEL, OUTPUT, WEIGHTS, compile_onnx
 from build_tools.distill.encoder import encode_tokens
 from build_tools.distill.student import Student
+from edge_runtime.encoders.session import open_session
 
 LENGTHS = (1, 2, 3, 7, 16, 33, 64)
 
 
 def answers(path: Path, tokens: list[list[int]]) -> NDArray[np.float32]:
-    """Unit vectors of sequences of one length, by ONNX Runtime on one thread."""
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = 1
-    session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+    """Unit vectors of sequences of one length, by ONNX Runtime as a device runs it."""
+    session, _ = open_session(path, "the student")
     vectors: NDArray[np.float32] = session.run([OUTPUT], {INPUT: np.array(tokens, np.int64)})[0]
     return vectors
 
