@@ -37,9 +37,7 @@ from edge_runtime.vector_index import VectorIndex
 _CODES_A_GATHERED = 25  # looked at in the time that one vector is gathered and compared
 _GATHERED_A_READ = 20  # gathered and compared in the time that one is read and compared
 _MAPPED = 2  # times as long as vectors in memory those take that are mapped first
-_EXPANSIONS = (
-    4  # times as many are compared where a filter allows few: what is left may be far from the query
-)
+_EXPANSIONS = 4  # times as many are compared with a filter: what is allowed may be far from the query
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +55,7 @@ class _Filter:
 
 
 class ProductCodeIndex(VectorIndex):
-    """Codes in memory over mapped vectors."""
+    """Codes in memory over vectors on the card."""
 
     def __init__(self, codes: Any, stored: StoredVectors, spec: IndexSpec) -> None:
         """`codes` is faiss' index."""
@@ -167,7 +165,7 @@ def _read(source: str, spec: IndexSpec) -> Any:
     try:
         codes = library.read_index(source)
     except Exception as error:  # faiss raises bare RuntimeError
-        problem = str(error).strip().splitlines()[-1][-200:]
+        problem = (str(error).strip() or type(error).__name__).splitlines()[-1][-200:]
         raise CompatibilityError(
             f"{source}: faiss {library.__version__} cannot read it ({problem}); written by faiss "
             f"{spec.writer.get('faiss', '?')}; pip install -U faiss-cpu, or rebuild the bundle"

@@ -113,6 +113,17 @@ def test_no_index_at_all(folder: Path, data: bytes) -> None:
         search(folder, STORED[0])
 
 
+def test_codes_that_do_not_fit_into_memory(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Python's own error of that has no words."""
+
+    def exhausted(_: str) -> Any:
+        raise MemoryError
+
+    monkeypatch.setattr(faiss(), "read_index", exhausted)
+    with pytest.raises(CompatibilityError, match=r"cannot read it \(MemoryError\)"):
+        search(folder, STORED[0])
+
+
 def test_without_faiss(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The file and the command that helps are told."""
 
