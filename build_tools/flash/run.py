@@ -28,6 +28,8 @@ State = Literal["installed", "nothing", "copied", "failed", "interrupted"]
 PAUSE_SECONDS = 5.0
 """Before a line that broke is tried again."""
 
+_AWAKE_SECONDS = 0.1  # between two looks for a signal
+
 
 @dataclass(frozen=True, slots=True)
 class Conditions:
@@ -98,7 +100,9 @@ def flash(
     with ThreadPoolExecutor(max_workers=min(len(workers), conditions.jobs)) as pool:
         futures: list[Future[Result]] = [pool.submit(worker.run) for worker in workers]
         try:
-            wait(futures)
+            # Not for ever: Linux may give Ctrl-C to another thread, which would not wake this one.
+            while wait(futures, timeout=_AWAKE_SECONDS).not_done:
+                pass
         except KeyboardInterrupt:
             for worker in workers:
                 worker.stop()
