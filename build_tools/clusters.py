@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -35,15 +35,9 @@ def centroids(codes: NDArray[np.int8], cells: int) -> NDArray[np.float32]:
     return units(learner.fit(sample).cluster_centers_)
 
 
-def owners(
-    codes: NDArray[np.int8], centres: NDArray[np.float32], advance: Callable[[int], object]
-) -> NDArray[np.int64]:
-    """The nearest of the centroids for each vector; `advance` is told how many more are done."""
-    found = []
-    for block in blocks(codes):
-        found.append((units(block) @ centres.T).argmax(axis=1))
-        advance(len(block))
-    return np.concatenate(found)
+def owners(codes: NDArray[np.int8], centres: NDArray[np.float32]) -> NDArray[np.int64]:
+    """The nearest of the centroids for each vector."""
+    return np.concatenate([(units(block) @ centres.T).argmax(axis=1) for block in blocks(codes)])
 
 
 def neighbourly(codes: NDArray[np.int8]) -> NDArray[np.int64]:
@@ -57,7 +51,7 @@ def neighbourly(codes: NDArray[np.int8]) -> NDArray[np.int64]:
     centres = centroids(codes, cells)
     ranks = np.empty(cells, np.int64)
     ranks[_halved(centres, np.arange(cells))] = np.arange(cells)
-    return np.argsort(ranks[owners(codes, centres, lambda _: None)], kind="stable")
+    return np.argsort(ranks[owners(codes, centres)], kind="stable")
 
 
 def units(vectors: NDArray[Any]) -> NDArray[np.float32]:

@@ -69,9 +69,8 @@ def make_parts(recipe: Recipe, workspace: Workspace, progress: Progress) -> Part
     """
     tower = _load_tower(recipe, progress)
     corpus = read_corpus(recipe, tower, workspace, progress)
-    index.writer(
-        index.strategy(recipe.index, corpus.passages, tower.ndim)
-    )  # fails now rather than in an hour
+    # Where its library is missing, to fail now rather than in an hour.
+    index.writer(index.strategy(recipe.index, corpus.passages, tower.ndim))
     learnt = _learn(recipe, tower, corpus, workspace, progress)
     index_path, index_spec = build_index(recipe, learnt.vectors, learnt.held_out, workspace, progress)
     lexical_path, lexical_spec = build_lexical(recipe, corpus, workspace, progress)

@@ -57,9 +57,9 @@ class _Filter:
 class ProductCodeIndex(VectorIndex):
     """Codes in memory over vectors on the card."""
 
-    def __init__(self, codes: Any, stored: StoredVectors, spec: IndexSpec) -> None:
-        """`codes` is faiss' index."""
-        self._codes = codes
+    def __init__(self, codes: Any, stored: StoredVectors, spec: IndexSpec, source: str) -> None:
+        """`codes` is faiss' index, in the file `source`."""
+        self._codes, self._source = codes, source
         self._stored: StoredVectors | None = stored
         self._spec = spec
         self._last: _Filter | None = None  # filters come again
@@ -73,23 +73,22 @@ class ProductCodeIndex(VectorIndex):
                 says.
             BundleError: another file is of another shape than `spec` says.
         """
-        codes = _read(str(bundle.path(f"{spec.path}/codes.faiss")), spec)
-        return cls(codes, StoredVectors(bundle, spec), spec)
+        source = str(bundle.path(f"{spec.path}/codes.faiss"))
+        return cls(_read(source, spec), StoredVectors(bundle, spec), spec, source)
 
     def nearest(self, query: NDArray[np.int8], count: int, allowed: Allowed | None) -> Ranking:
         """Compares as many as the manifest's `expansion`, or more where more are asked for."""
-        unit, most = stored_vectors.unit(query), max(self._spec.expansion, 3 * count // 2)
-        if allowed is not None:
-            most = min(_EXPANSIONS * most, allowed.passages)
-        found = self._vectors().nearest(self._candidates(unit, most, allowed), unit, count)
-        if allowed is None and len(found) < count:  # faiss finds none for a query of no length
-            return self._vectors().among.nearest(query, count, None)
-        return found
+        most = self._most(count, None if allowed is None else allowed.passages)
+        if most < self._spec.count:
+            unit = stored_vectors.unit(query)
+            found = self._vectors().nearest(self._candidates(unit, most, allowed), unit, count)
+            if allowed is not None or len(found) == count:  # faiss finds none for a query of no length
+                return found
+        return self._vectors().among.nearest(query, count, None)
 
     def compared_in_time(self, count: int, allowed: int) -> int:
         """See `VectorIndex`."""
-        most = min(_EXPANSIONS * max(self._spec.expansion, 3 * count // 2), allowed)
-        return self._spec.count // _CODES_A_GATHERED + _GATHERED_A_READ * most
+        return self._spec.count // _CODES_A_GATHERED + _GATHERED_A_READ * self._most(count, allowed)
 
     def comparing(self, allowed: Allowed) -> int:
         """See `VectorIndex`."""
@@ -110,6 +109,11 @@ class ProductCodeIndex(VectorIndex):
         """Lets go of the codes and of every view into the bundle."""
         self._codes = self._last = self._stored = None
 
+    def _most(self, count: int, allowed: int | None) -> int:
+        """How many are compared for `count` of so many allowed passages; None allows all."""
+        most = max(self._spec.expansion, 3 * count // 2)
+        return most if allowed is None else min(_EXPANSIONS * most, allowed)
+
     def _reading(self, allowed: Allowed) -> int:
         """What it takes to read and compare each, in vectors gathered and compared."""
         return _GATHERED_A_READ * allowed.passages
@@ -120,17 +124,13 @@ class ProductCodeIndex(VectorIndex):
         return _MAPPED * min(vectors, self._spec.count) // IN_PLACE_A_GATHERED
 
     def _candidates(self, unit: NDArray[np.float32], most: int, allowed: Allowed | None) -> NDArray[np.int64]:
-        """The places of the best by codes, `most` of them or all that are allowed."""
-        if most >= self._spec.count:
-            return np.arange(self._spec.count)
+        """The places of the best of the allowed by codes, at most so many."""
         asked = padded(unit[np.newaxis], self._codes.d)
         params = None if allowed is None else self._filter(allowed).params
         places: NDArray[np.int64] = self._codes.search(asked, most, params=params)[1][0]
         if places.max(initial=-1) >= self._spec.count:
-            raise BundleError(
-                f"{self._spec.path}/codes.faiss: has an id beyond {self._spec.count} places; "
-                "rebuild the bundle"
-            )
+            problem = f"has an id beyond {self._spec.count} places"
+            raise BundleError(f"{self._source}: {problem}; rebuild the bundle")
         return places[places >= 0]  # faiss fills up with -1
 
     def _filter(self, allowed: Allowed) -> _Filter:

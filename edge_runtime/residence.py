@@ -66,8 +66,15 @@ NOTHING_MAPPED = Residence(0, lambda: None)
 
 PACKAGES = frozenset(
     (
-        *("numpy", "tokenizers", "usearch", "numkong", "onnxruntime", "ai_edge_litert", "tflite_runtime"),
-        *("faiss", "faiss_cpu"),
+        "numpy",
+        "tokenizers",
+        "usearch",
+        "numkong",
+        "faiss",
+        "faiss_cpu",
+        "onnxruntime",
+        "ai_edge_litert",
+        "tflite_runtime",
     )
 )
 """Whose libraries are given back, beside Python's own. Those of the program around us are its own affair."""

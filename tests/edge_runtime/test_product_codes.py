@@ -171,7 +171,7 @@ def test_places_that_contradict_the_manifest(folder: Path) -> None:
 def test_a_bundle_with_codes(product_coded: Path, bundle: Path) -> None:
     """Answers as one that compares every passage, with a filter and without."""
     questions = ("yeast and dough", "E-103", "a knot in the rope")
-    wheres = (None, {"section": "kitchen"}, {"not": {"section": "kitchen"}})
+    wheres = (None, {"section": "bread"}, {"not": {"section": "bread"}})
     with edge_runtime.open(product_coded) as coded, edge_runtime.open(bundle) as exact:
         assert coded._current.parts.bundle.manifest.index.search == "pq"
         for question, where in product(questions, wheres):
@@ -179,4 +179,4 @@ def test_a_bundle_with_codes(product_coded: Path, bundle: Path) -> None:
                 [(hit.key, hit.passage) for hit in each.search(question, mode="dense", where=where)]
                 for each in (coded, exact)
             )
-            assert found == expected
+            assert found == expected != []
