@@ -18,8 +18,9 @@ from numpy.typing import NDArray
 from build_tools.errors import BuildError
 from build_tools.workspace import write_atomically
 
-SHARD = 1024
-"""Items in a shard: a minute or two of work to lose."""
+SHARD = 512
+"""Items in a shard: at most some minutes of work to lose, with a large model on a slow machine. Batches are
+sorted by length within a shard, so that much smaller ones would be padded more."""
 
 T = TypeVar("T")
 
@@ -103,4 +104,5 @@ def _join_shards(count: int, target: Path) -> None:
 
 
 def _path(directory: Path, number: int) -> Path:
-    return directory / f"shard-{number:06d}.npy"
+    # Its size is in the name: one that a version with other sizes left behind is not taken for one of ours.
+    return directory / f"shard-{SHARD}-{number:06d}.npy"

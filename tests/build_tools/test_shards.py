@@ -59,6 +59,16 @@ def test_interrupted_after_any_shard(tmp_path: Path, stop: int) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["values.npy"]
 
 
+def test_shards_of_another_size_are_left_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A version with larger shards was interrupted here: its first one holds other items than ours."""
+    target = tmp_path / "values.npy"
+    with pytest.raises(KeyboardInterrupt):
+        shards.compute(ITEMS, 25, target, spread=shards.one_by_one(Recorder(1)), advance=nothing)
+    monkeypatch.setattr(shards, "SHARD", 5)
+    values = shards.compute(ITEMS, 25, target, spread=shards.one_by_one(squares), advance=nothing)
+    assert np.array_equal(values, squares(ITEMS))
+
+
 def test_finished_is_only_read(tmp_path: Path) -> None:
     """The function is not called again, and nobody can change what is kept."""
     target = tmp_path / "values.npy"
