@@ -109,7 +109,7 @@ class Bundle:
 
         Not what is read here and there: there is more of it than a search needs.
         """
-        for member, mapping in self._maps.items():
+        for member, mapping in list(self._maps.items()):  # another thread may map more
             if member not in self._at_random:
                 mapping.madvise(mmap.MADV_WILLNEED)
 

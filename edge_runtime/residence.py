@@ -15,7 +15,8 @@ from __future__ import annotations
 import mmap
 import os
 import re
-from collections.abc import Callable, Iterator, Sequence
+import threading
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,6 +27,9 @@ MOST_BYTES = 16_000_000
 
 TABLE_BYTES = 4_000_000
 """The same of a table of tokens, of which a query touches a megabyte for some kilobytes that it reads."""
+
+MAPPING = threading.Lock()
+"""Held while an engine maps a model: what has come since `mapped` is that engine's then."""
 
 AROUND = 65_536
 """Bytes that Linux maps around a page that is touched (fault_around_bytes), where they are in its cache."""
@@ -41,9 +45,15 @@ class Residence:
         self._touched = 0
 
     @classmethod
-    def of_table(cls, path: Path) -> Residence:
-        """That of a model which an engine has mapped, and of which only rows of its table are still read."""
-        clean, advise = _clean(lambda each: each.path == str(path.resolve()))
+    def of_table(cls, path: Path, *, known: Collection[int] = ()) -> Residence:
+        """That of a model which an engine has mapped, and of which only rows of its table are still read.
+
+        To be touched only as long as the engine holds the model: later its addresses are somebody's memory.
+
+        Args:
+            known: what `mapped` gave before; mappings of others, which may end sooner than this engine's.
+        """
+        clean, advise = _clean(lambda each: each.path == str(path.resolve()) and each.start not in known)
 
         def release() -> None:
             for each in clean:
@@ -121,13 +131,20 @@ def give_back(models: Sequence[Path] = (), *, proc: Path = Path("/proc/self")) -
     return sum(each.size for each in clean)
 
 
+def mapped(path: Path, *, proc: Path = Path("/proc/self")) -> frozenset[int]:
+    """Addresses at which the process has mapped a file so far; none where the system does not tell."""
+    wanted = str(path.resolve())
+    return frozenset(each.start for each in _clean(lambda each: each.path == wanted, proc)[0])
+
+
 def _clean(
     wanted: Callable[[_Mapping], bool], proc: Path = Path("/proc/self")
 ) -> tuple[list[_Mapping], Callable[[int, int], None]]:
     """Mappings whose pages can be given back, and what does it; none where the system does not tell."""
     try:
         advise = _madvise()
-        found = [each for each in _mappings((proc / "maps").read_text()) if wanted(each)]
+        maps = os.fsdecode((proc / "maps").read_bytes())  # names of files are any bytes
+        found = [each for each in _mappings(maps) if wanted(each)]
         with (proc / "pagemap").open("rb", buffering=0) as pages:
             return [each for each in found if _has_no_copies(pages.fileno(), each)], advise
     except (OSError, AttributeError):  # no such files, or no such function

@@ -24,7 +24,7 @@ from edge_runtime.device_config import FILENAME, Delegate
 from edge_runtime.encoder_spec import EncoderSpec, signature
 from edge_runtime.encoders.base import Encoder, checked_vector, first_line, package_version
 from edge_runtime.errors import ClosedError, DeviceWarning, EngineError
-from edge_runtime.residence import AROUND, NOTHING_MAPPED, Residence
+from edge_runtime.residence import AROUND, MAPPING, NOTHING_MAPPED, Residence, mapped
 
 PACKAGES = {"ai_edge_litert": "ai-edge-litert", "tflite_runtime": "tflite-runtime"}
 """Modules that can run a file, the better first, and what pip calls them."""
@@ -61,22 +61,24 @@ class TfliteEncoder(Encoder):
             EngineError: neither package is installed, or the one that is refuses the file.
         """
         module, engine = _import(spec)
-        interpreter, loaded = None, _load_delegates(module, delegates)
-        if loaded:
-            interpreter = _delegated(module, path, spec, threads, loaded)
-        try:
-            if interpreter is None:
-                # From the path, which is mapped; bytes would be a copy for the encoder's life.
-                interpreter = module.Interpreter(model_path=str(path), num_threads=threads)
-            found = interpreter.get_signature_list()
-        except Exception as error:  # ValueError and RuntimeError, by what is wrong
-            raise EngineError(f"{path}: {engine} refuses this encoder ({first_line(error)})") from None
-        _check_signatures(found, spec, path)
-        if loaded:
-            engine = f"{engine} ({', '.join(Path(name).name for name in loaded)})"
-        encoder = cls(interpreter, spec, engine=engine)
-        encoder._run([0])  # packs the weights: from now on only rows of the word table are read from the file
-        encoder._residence = Residence.of_table(path)
+        with MAPPING:
+            known = mapped(path)  # by others
+            interpreter, loaded = None, _load_delegates(module, delegates)
+            if loaded:
+                interpreter = _delegated(module, path, spec, threads, loaded)
+            try:
+                if interpreter is None:
+                    # From the path, which is mapped; bytes would be a copy for the encoder's life.
+                    interpreter = module.Interpreter(model_path=str(path), num_threads=threads)
+                found = interpreter.get_signature_list()
+            except Exception as error:  # ValueError and RuntimeError, by what is wrong
+                raise EngineError(f"{path}: {engine} refuses this encoder ({first_line(error)})") from None
+            _check_signatures(found, spec, path)
+            if loaded:
+                engine = f"{engine} ({', '.join(Path(name).name for name in loaded)})"
+            encoder = cls(interpreter, spec, engine=engine)
+            encoder._run([0])  # packs the weights: from now on only rows of the word table are read
+            encoder._residence = Residence.of_table(path, known=known)
         return encoder
 
     def encode(self, token_ids: Sequence[int]) -> NDArray[np.float32]:
@@ -85,9 +87,7 @@ class TfliteEncoder(Encoder):
         Raises:
             ClosedError: after `close`.
         """
-        vector = checked_vector(self._run(token_ids), self._spec.ndim)
-        self._residence.touch(len(token_ids) * AROUND)
-        return vector
+        return checked_vector(self._run(token_ids), self._spec.ndim)
 
     def close(self) -> None:
         """Drops the interpreter."""
@@ -112,6 +112,7 @@ class TfliteEncoder(Encoder):
                 outputs = self._runner(length)(input_ids=ids, attention_mask=mask)
             except Exception as error:
                 raise EngineError(f"{self.engine} failed on {count} tokens ({first_line(error)})") from None
+            self._residence.touch(count * AROUND)  # as long as the interpreter keeps the model mapped
         output: NDArray[Any] = outputs[OUTPUT]
         return output
 

@@ -15,7 +15,7 @@ import pytest
 from ai_edge_litert import interpreter as litert
 
 import edge_runtime
-from edge_runtime import encoders
+from edge_runtime import encoders, residence
 from edge_runtime import manifest as manifests
 from edge_runtime.bundle import Bundle
 from edge_runtime.device_config import DeviceConfig
@@ -43,6 +43,29 @@ def encoder(two_engines: Path, spec: EncoderSpec) -> Iterator[TfliteEncoder]:
     loaded = TfliteEncoder.load(two_engines / spec.path, spec)
     yield loaded
     loaded.close()
+
+
+def test_gives_back_pages_of_its_own_mapping_only(
+    two_engines: Path, spec: EncoderSpec, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where another encoder had the same file, until it was closed, anybody's memory may be by now."""
+    path = two_engines / spec.path
+    first = TfliteEncoder.load(path, spec)
+    others = residence.mapped(path)
+    given: list[int] = []
+    monkeypatch.setattr(residence, "TABLE_BYTES", 0)
+    monkeypatch.setattr(residence, "_madvise", lambda: lambda start, size: given.append(start))
+    second = TfliteEncoder.load(path, spec)
+    own = residence.mapped(path) - others
+    first.close()
+    second.encode(IDS)
+    second.close()
+    assert others
+    assert own
+    assert set(given) == own
+    with pytest.raises(ClosedError):
+        second.encode(IDS)
+    assert len(given) == len(own)  # nothing after the end
 
 
 def test_the_manifest_has_each_encoder_for_each_engine(specs: dict[str, EncoderSpec]) -> None:
