@@ -40,6 +40,8 @@ class Bundle:
     def __init__(self, root: Path, manifest: Manifest) -> None:
         self.root = root
         self.manifest = manifest
+        self._place = root.resolve()  # wherever the process goes, and whatever a link says later
+        self._identity = _identity(self._place)
         self._maps: dict[str, mmap.mmap] = {}
         self._at_random: set[str] = set()
         self._held: list[int] = []
@@ -65,16 +67,31 @@ class Bundle:
         return cls(root, manifest)
 
     def path(self, member: str) -> Path:
-        """Where a listed file lies, for libraries that want a path."""
-        return self.root / self.manifest.entry(member).path
+        """Where a listed file lies, for libraries that want a path.
+
+        Raises:
+            BundleError: another directory lies there by now, whose files would not fit to those in use.
+        """
+        path = self._place / self.manifest.entry(member).path
+        if _identity(self._place) != self._identity:
+            raise BundleError(f"{self.root}: moved or replaced since it was opened; open the bundle again")
+        return path
 
     def map(self, member: str) -> memoryview:
-        """A read-only view of a listed file, mapped once and shared; empty files give an empty view."""
+        """A read-only view of a listed file, mapped once and shared; empty files give an empty view.
+
+        Raises:
+            BundleError: as `path`, or it cannot be read.
+        """
         if self.manifest.entry(member).size == 0:
             return memoryview(b"")
         if member not in self._maps:
-            with self.path(member).open("rb") as file:
-                self._maps[member] = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+            path = self.path(member)
+            try:
+                with path.open("rb") as file:
+                    self._maps[member] = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+            except OSError as error:
+                raise BundleError(f"{path}: cannot be read ({error.strerror})") from None
         return memoryview(self._maps[member])
 
     def array(self, member: str) -> NDArray[Any]:
@@ -125,6 +142,15 @@ class Bundle:
             with contextlib.suppress(BufferError):  # a caller kept a view; the pages go when the view does
                 mapping.close()
         self._maps.clear()
+
+
+def _identity(directory: Path) -> tuple[int, int] | None:
+    """Equal for the same directory only; None where there is none."""
+    try:
+        found = directory.stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
 
 
 def read_manifest(directory: str | os.PathLike[str]) -> Manifest:

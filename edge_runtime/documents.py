@@ -173,9 +173,9 @@ def _allow(selection: Selection, owners: NDArray[np.int32], tree: Filter) -> All
 def _selection(bundle: Bundle, spec: DocumentsSpec) -> Selection:
     fields = spec.fields
     return Selection(
-        bundle.path(spec.path),
+        partial(bundle.path, spec.path),
         spec.documents,
-        fields=bundle.path(fields.path) if fields else None,
+        fields=partial(bundle.path, fields.path) if fields else None,
         indexed=fields.names if fields else (),
     )
 

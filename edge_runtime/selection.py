@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 import sqlite3
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import closing
 from functools import reduce
 from pathlib import Path
@@ -68,10 +68,16 @@ _EQUAL = (
 _NUMBER, _TEXT = "{0}.type IN ('integer', 'real')", "{0}.type = 'text'"
 
 
+Locate = Callable[[], Path]
+"""Where a file lies when it is opened; raises `BundleError` where it no longer does."""
+
+
 class Selection:
     """Finds documents by metadata. Thread-safe; its files are opened when they are first asked."""
 
-    def __init__(self, documents: Path, count: int, *, fields: Path | None, indexed: Sequence[str]) -> None:
+    def __init__(
+        self, documents: Locate, count: int, *, fields: Locate | None, indexed: Sequence[str]
+    ) -> None:
         """`count` is the number of documents, `fields` the file that indexes the fields of `indexed`."""
         self._documents = _File(documents)
         self._fields = None if fields is None else _File(fields)
@@ -161,8 +167,8 @@ class _File:
     thread that fetches texts.
     """
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
+    def __init__(self, locate: Locate) -> None:
+        self._locate = locate
         self._connection: sqlite3.Connection | None = None
         self._closed = False
         self._lock = threading.Lock()
@@ -175,7 +181,7 @@ class _File:
             raise BundleError(self.problem(f"SQLite cannot read it ({error})")) from None
 
     def problem(self, what: str) -> str:
-        return f"{self._path}: {what}; rebuild the bundle"
+        return f"{self._locate()}: {what}; rebuild the bundle"
 
     def close(self) -> None:
         with self._lock:
@@ -187,7 +193,7 @@ class _File:
         if self._closed:
             raise ClosedError("the documents have been closed; open the bundle again")
         if self._connection is None:
-            self._connection = connect(self._path)
+            self._connection = connect(self._locate())
         return self._connection
 
 

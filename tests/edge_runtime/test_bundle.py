@@ -6,6 +6,7 @@ import contextlib
 import hashlib
 import io
 import os
+import shutil
 import sys
 from collections.abc import Callable
 from dataclasses import replace
@@ -52,6 +53,41 @@ def test_opens_what_was_built(bundle: Path, verify: str) -> None:
     opened = Bundle.open(bundle, verify=verify)  # type: ignore[arg-type]
     assert opened.manifest.name == "tiny"
     assert opened.path("tokenizer.json") == bundle / "tokenizer.json"
+    opened.close()
+
+
+def test_another_directory_in_its_place(bundle_copy: Path, tmp_path: Path) -> None:
+    """As a build leaves it: what is opened late would be another bundle's, which nobody has compared."""
+    opened = Bundle.open(bundle_copy)
+    opened.map("tokenizer.json")
+    bundle_copy.rename(tmp_path / "before")
+    shutil.copytree(tmp_path / "before", bundle_copy)
+    for late in (opened.path, opened.map):
+        with pytest.raises(BundleError, match="moved or replaced since it was opened; open the bundle again"):
+            late(opened.manifest.golden)
+    assert len(opened.map("tokenizer.json")) > 0  # what is mapped is its own
+    opened.close()
+
+
+def test_wherever_the_process_goes(bundle_copy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A service changes to / once it runs; a link to the newest version is put elsewhere."""
+    link = bundle_copy.with_name("current")
+    link.symlink_to(bundle_copy.name)
+    monkeypatch.chdir(bundle_copy.parent)
+    opened = Bundle.open(link.name)
+    monkeypatch.chdir("/")
+    link.unlink()
+    assert opened.path("tokenizer.json") == bundle_copy / "tokenizer.json"
+    assert len(opened.map(opened.manifest.golden)) > 0
+    opened.close()
+
+
+def test_a_file_that_cannot_be_read_any_more(bundle_copy: Path) -> None:
+    """Found when it is mapped, if opening has only looked at sizes."""
+    opened = Bundle.open(bundle_copy, verify="size")
+    (bundle_copy / "tokenizer.json").unlink()
+    with pytest.raises(BundleError, match=r"tokenizer.json: cannot be read \(No such file or directory\)"):
+        opened.map("tokenizer.json")
     opened.close()
 
 

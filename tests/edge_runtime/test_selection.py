@@ -114,14 +114,19 @@ def _as(value: Any) -> Any:
     return float(value) if beyond else value
 
 
+def at(path: Path) -> Callable[[], Path]:
+    """A file that stays where it is."""
+    return lambda: path
+
+
 def write(folder: Path, corpus: Sequence[Metadata], indexed: Sequence[str] = ()) -> Selection:
     """Documents of such metadata, with an index of those of the fields that any of them has."""
     documents.write((Passage(str(i), 0, "", "text", about) for i, about in enumerate(corpus)), folder)
     known = [name for name in indexed if any(name in about for about in corpus)]
     if known:
         fields.write(folder, known)
-    index = folder / fields.FILENAME if known else None
-    return Selection(folder / documents.FILENAME, len(corpus), fields=index, indexed=known)
+    index = at(folder / fields.FILENAME) if known else None
+    return Selection(at(folder / documents.FILENAME), len(corpus), fields=index, indexed=known)
 
 
 @pytest.fixture
@@ -274,7 +279,7 @@ def test_a_damaged_index(tmp_path: Path, script: str, problem: str) -> None:
     path = tmp_path / fields.FILENAME
     with closing(sqlite3.connect(path)) as connection:
         connection.executescript(script)
-    selection = Selection(tmp_path / documents.FILENAME, 2, fields=path, indexed=["a"])
+    selection = Selection(at(tmp_path / documents.FILENAME), 2, fields=at(path), indexed=["a"])
     with pytest.raises(BundleError) as caught:
         selection.select(parse({"a": {"gte": 0}}))
     assert str(caught.value) == f"{path}: {problem}; rebuild the bundle"
@@ -289,7 +294,7 @@ def test_metadata_that_is_no_json(tmp_path: Path, text: str) -> None:
     with closing(sqlite3.connect(path)) as connection:
         connection.execute("UPDATE documents SET metadata = ?", [text])
         connection.commit()
-    selection = Selection(path, 1, fields=None, indexed=())
+    selection = Selection(at(path), 1, fields=None, indexed=())
     with pytest.raises(
         BundleError, match=r"documents.sqlite: SQLite cannot read it \(malformed JSON\); rebuild"
     ):
