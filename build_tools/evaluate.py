@@ -142,7 +142,8 @@ def parity(encoder: str, compiled: NDArray[np.float32], reference: NDArray[np.fl
 
 def _qrels(questions: Questions) -> list[ir_measures.Qrel]:
     return [
-        ir_measures.Qrel(query, key, relevance)
+        # Below zero, as TREC grades spam, is not relevant; the evaluator crashes where all are below -1.
+        ir_measures.Qrel(query, key, max(relevance, 0))
         for query, documents in questions.judgements.items()
         for key, relevance in documents.items()
     ]

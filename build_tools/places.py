@@ -10,6 +10,7 @@ from numpy.lib import format as npy_format
 from numpy.typing import NDArray
 
 from build_tools.clusters import BLOCK
+from build_tools.workspace import new_array
 
 
 def write(rows: NDArray[np.int64], folder: Path) -> None:
@@ -22,9 +23,7 @@ def write(rows: NDArray[np.int64], folder: Path) -> None:
 
 def write_vectors(codes: NDArray[np.int8], rows: NDArray[np.int64], folder: Path) -> None:
     """The vectors int8 (count, ndim) in the order of `rows`. Raises `OSError`."""
-    vectors: Any = npy_format.open_memmap(
-        folder / "vectors.npy", mode="w+", dtype=np.int8, shape=codes.shape, version=(1, 0)
-    )
+    vectors = new_array(folder / "vectors.npy", np.int8, codes.shape)
     for start in range(0, len(rows), BLOCK):
         vectors[start : start + BLOCK] = codes[rows[start : start + BLOCK]]
     vectors.flush()

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from build_tools.errors import BuildError, ModelError
 from build_tools.index import TIE, exact_search
 from build_tools.quality import DimensionCost
-from build_tools.workspace import write_atomically
+from build_tools.workspace import new_array, write_atomically
 
 MATRIX = "reduction.npy"
 VECTORS = "vectors.npy"
@@ -77,7 +77,7 @@ class Reduction:
         target = directory / VECTORS
         if not target.exists():
             unfinished = target.with_suffix(".part")
-            mapped = np.lib.format.open_memmap(unfinished, "w+", np.float32, (len(vectors), self.ndim))
+            mapped = new_array(unfinished, np.float32, (len(vectors), self.ndim))
             for start in range(0, len(vectors), BLOCK):
                 block = vectors[start : start + BLOCK]
                 mapped[start : start + BLOCK] = self.apply(block)

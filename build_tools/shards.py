@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from build_tools.errors import BuildError
-from build_tools.workspace import write_atomically
+from build_tools.workspace import new_array, write_atomically
 
 SHARD = 512
 """Items in a shard: at most some minutes of work to lose, with a large model on a slow machine. Batches are
@@ -93,7 +93,7 @@ def _join_shards(count: int, target: Path) -> None:
     paths = [_path(target.parent, number) for number in range(math.ceil(count / SHARD))]
     shape = (count, *np.load(paths[0], mmap_mode="r").shape[1:])
     unfinished = target.with_suffix(".part")
-    joined = np.lib.format.open_memmap(unfinished, "w+", np.float32, shape)
+    joined = new_array(unfinished, np.float32, shape)
     for number, path in enumerate(paths):
         joined[number * SHARD : (number + 1) * SHARD] = np.load(path)
     joined.flush()

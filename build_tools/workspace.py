@@ -16,6 +16,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
+import numpy as np
+from numpy.lib import format as npy_format
+from numpy.typing import DTypeLike
+
 from build_tools.errors import BuildError
 
 DONE, LOCK = "done.json", "lock"
@@ -83,6 +87,27 @@ def locked(directory: Path) -> Iterator[None]:
                 f"{directory}: another edge-build is at work here; wait for it, or build elsewhere with --out"
             ) from None
         yield
+
+
+def new_array(path: Path, dtype: DTypeLike, shape: tuple[int, ...]) -> Any:
+    """An .npy file to be filled in place, mapped.
+
+    Its space is taken now. A page that a full disk has no room for is found when it is written, and then the
+    system ends the process.
+
+    Raises:
+        OSError: it cannot be written, or there is no room for it.
+    """
+    try:
+        array: Any = npy_format.open_memmap(path, "w+", np.dtype(dtype), shape, version=(1, 0))
+        with path.open("r+b") as file:
+            os.posix_fallocate(file.fileno(), 0, path.stat().st_size)
+    except OSError as error:
+        with suppress(OSError):
+            path.unlink(missing_ok=True)
+        error.filename = str(path)
+        raise
+    return array
 
 
 def write_atomically(path: Path, write: Callable[[IO[bytes]], object]) -> None:

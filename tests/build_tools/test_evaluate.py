@@ -29,6 +29,13 @@ def test_graded_relevance() -> None:
     assert (row.retention, row.bytes) == (None, None)
 
 
+def test_grades_below_zero() -> None:
+    """As TREC gives them to spam: not relevant, also where a query has no others."""
+    row = measure("s", [ranked("b", "a"), ranked("b")], questions({"q": {"a": 1, "b": -2}, "r": {"b": -2}}))
+    assert row.ndcg_10 == pytest.approx(1 / log2(3) / 2, abs=5e-5)
+    assert row.mrr_10 == 0.25
+
+
 def test_what_lies_beyond_the_tenth_place() -> None:
     """Counts for recall@100 only."""
     others = [f"x{number}" for number in range(10)]

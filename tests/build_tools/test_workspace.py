@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
 from typing import IO
 
+import numpy as np
 import pytest
 
 from build_tools.errors import BuildError
 from build_tools.recipe import ChunkSpec, StudentSpec, TrainingSpec
-from build_tools.workspace import Workspace, locked, write_atomically
+from build_tools.workspace import Workspace, locked, new_array, write_atomically
 
 
 def test_the_same_inputs_name_the_same_stage(tmp_path: Path) -> None:
@@ -122,4 +124,26 @@ def test_a_full_disk_is_named(tmp_path: Path) -> None:
     with pytest.raises(OSError, match="No space left on device") as caught:
         write_atomically(tmp_path / "file", fail)
     assert caught.value.filename == str(tmp_path / "file")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_array_to_be_filled(tmp_path: Path) -> None:
+    """An .npy file with all of its space, as every reader of the format takes it."""
+    array = new_array(tmp_path / "a.npy", np.int8, (1000, 300))
+    assert (tmp_path / "a.npy").stat().st_blocks * 512 >= 300_000
+    array[:] = 7
+    array.flush()
+    assert np.array_equal(np.load(tmp_path / "a.npy"), np.full((1000, 300), 7, np.int8))
+
+
+def test_no_room_for_an_array(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Found before it is filled: a page that cannot be written would end the process."""
+
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "posix_fallocate", full)
+    with pytest.raises(OSError, match="No space left on device") as caught:
+        new_array(tmp_path / "a.npy", np.float32, (10, 3))
+    assert caught.value.filename == str(tmp_path / "a.npy")
     assert list(tmp_path.iterdir()) == []
