@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from build_tools import evaluate
-from build_tools.evaluate import Questions
-from build_tools.first_stage import FirstStage, Found
+from build_tools.evaluate import Questions, Ranked
+from build_tools.first_stage import FirstStage
 from edge_runtime.manifest import FusionSpec
 
 MIN_QUERIES, MAX_QUERIES = 100, 1000
@@ -49,30 +49,17 @@ def learn(
         vectors: the teacher's, float32 (questions, ndim).
         keys: document keys by number.
     """
-    texts = questions.texts.values()
-    found = [first.found(text, vector) for text, vector in zip(texts, vectors, strict=True)]
-    tried = {
-        balance: _ndcg(replace(spec, balance=balance), questions, found, first.owners, keys)
-        for balance in sorted({*BALANCES, spec.balance})
-    }
+    rankings: dict[float, list[Ranked]] = {balance: [] for balance in sorted({*BALANCES, spec.balance})}
+    for text, vector in zip(questions.texts.values(), vectors, strict=True):
+        found = first.found(text, vector)  # holds the score of each passage that has a word of the query
+        for balance, ranked in rankings.items():
+            fused = found.fused(replace(spec, balance=balance), 10)
+            ranked.append([(keys[first.owners[each.row]], each.score) for each in fused])
+    tried = {balance: evaluate.ndcg_by_query(ranked, questions) for balance, ranked in rankings.items()}
     best = max(tried.values(), key=lambda values: float(values.mean()))
     good = [balance for balance, values in tried.items() if not _clearly_less(values, best)]
     chosen = min(good, key=lambda balance: abs(balance - spec.balance))
     return Learnt(chosen, float(tried[chosen].mean()), float(tried[spec.balance].mean()))
-
-
-def _ndcg(
-    spec: FusionSpec,
-    questions: Questions,
-    found: Sequence[Found],
-    owners: NDArray[np.int32],
-    keys: Sequence[str],
-) -> NDArray[np.float64]:
-    """Of each query."""
-    rankings = []
-    for each in found:
-        rankings.append([(keys[owners[one.row]], one.score) for one in each.fused(spec, 10)])
-    return evaluate.ndcg_by_query(rankings, questions)
 
 
 def _clearly_less(values: NDArray[np.float64], best: NDArray[np.float64]) -> bool:
