@@ -140,14 +140,16 @@ def _run(options: argparse.Namespace) -> None:
                     found.append(Measured(size, strategy, encoder, made, ask("dense"), ask("hybrid")))
                     print(found[-1].cells(), flush=True)
             words.append(_words(sized, Asking(made.bundle, encoders[0], queries[1::2], cgroup)))
-    picture = options.picture or options.results.with_name("scale.png")
-    scale_plot.draw([each for each in found if each.encoder == encoders[0]], picture)
     about = f"{len(texts):,} real sentences, whose median cosine to their nearest is {real.nearness():.2f}; "
     about += f"{len(queries[1::2])} questions, each asked once after 50 to warm up."
     if options.limit_mb:
         about += f" No process had more than {options.limit_mb} MB, the page cache of its files included."
     tables = [markdown(HEADER, [each.cells() for each in found]), "The words alone:", markdown(WORDS, words)]
-    body = "\n\n".join([command.machine(), about, *tables, f"![latency and memory]({picture.name})"])
+    if len(options.sizes) > 1:  # one size is no curve
+        picture = options.picture or options.results.with_name("scale.png")
+        scale_plot.draw([each for each in found if each.encoder == encoders[0]], picture)
+        tables.append(f"![latency and memory]({picture.name})")
+    body = "\n\n".join([command.machine(), about, *tables])
     replace_section(options.results, options.section, body)
     print(body)
 
