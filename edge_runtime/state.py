@@ -132,6 +132,10 @@ class State:
         others = [known for known in self.calibrations if known.bundle != new.bundle]
         return replace(self, calibrations=(new, *others)[:MAX_CALIBRATIONS])
 
+    def on_trial(self, bundle: str | None) -> bool:
+        """Whether a bundle, by its directory's name, has yet to prove itself."""
+        return self.trial is not None and self.trial.bundle == bundle
+
     def having(self, new: Event) -> State:
         """With one more event."""
         return replace(self, events=(new, *self.events)[:MAX_EVENTS])
@@ -161,6 +165,14 @@ def read(name: str) -> State:
     return parse(data, str(file))
 
 
+def readable(name: str) -> State:
+    """As `read`, but empty when the file cannot be used."""
+    try:
+        return read(name)
+    except StateError:
+        return State()
+
+
 def record(name: str, calibration: Calibration) -> Path:
     """Adds a calibration to the state of the bundles called `name`, as `update` does."""
     return update(name, lambda known: known.plus(calibration))
@@ -173,39 +185,42 @@ def update(name: str, change: Callable[[State], State]) -> Path:
     damaged file counts as empty: calibrations can be measured again, and a bundle without a trial stays.
 
     Raises:
-        StateError: the file cannot be written.
+        StateError: the file cannot be written, or could not be read again.
     """
     file = path(name)
     try:
         disk.make_directory(file.parent)
         with _locked(file.parent / _LOCK):
-            disk.replace_file(file, _dump(change(_readable(name))))
+            disk.replace_file(file, _dump(change(readable(name)), str(file)))
     except OSError as error:
         problem = f"cannot be written ({error.strerror}); set EDGE_RUNTIME_HOME to a folder that can"
         raise StateError(f"{file}: {problem}") from None
     return file
 
 
-def _readable(name: str) -> State:
-    try:
-        return read(name)
-    except StateError:
-        return State()
-
-
 def parse(data: bytes, source: str = FILENAME) -> State:
     """Parses the bytes of a state.yaml. `source` names them in errors. Raises as `read` does."""
-    problem: object = f"larger than {MAX_BYTES} bytes"
-    if len(data) <= MAX_BYTES:
-        try:
-            return schema.decode(State, strict_yaml.load(data))
-        except (strict_yaml.StrictYamlError, schema.SchemaError) as error:
-            problem = error
-    raise StateError(f"{source}: damaged, or written by another version ({problem}); calibrate again")
+    try:
+        return _load(data)
+    except ValueError as error:
+        problem = f"damaged, or written by another version ({error})"
+        raise StateError(f"{source}: {problem}; calibrate again") from None
 
 
-def _dump(state: State) -> bytes:
-    return yaml.safe_dump(schema.encode(state), sort_keys=False, width=100).encode()
+def _load(data: bytes) -> State:
+    """Raises `ValueError`, which says why it is none."""
+    if len(data) > MAX_BYTES:
+        raise ValueError(f"larger than {MAX_BYTES} bytes")
+    return schema.decode(State, strict_yaml.load(data))
+
+
+def _dump(state: State, source: str = FILENAME) -> bytes:
+    data = yaml.safe_dump(schema.encode(state), sort_keys=False, width=100).encode()
+    try:
+        _load(data)  # or the next writer would count it as empty
+    except ValueError as error:
+        raise StateError(f"{source}: not written, for it could not be read again ({error})") from None
+    return data
 
 
 @contextmanager

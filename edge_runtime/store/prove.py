@@ -72,11 +72,11 @@ def _proof(name: str, self_test: Callable[[Path], object]) -> Proof:
 def _mark_good(name: str, bundle: str) -> bool:
     """Ends the trial of this bundle: another one may have been installed meanwhile, and has its own."""
 
-    def on_trial(known: State) -> bool:
-        return known.trial is not None and known.trial.bundle == bundle
+    def ended(known: State) -> State:
+        return replace(known.having(done), trial=None) if known.on_trial(bundle) else known
 
-    if not on_trial(state.read(name)):
+    if not state.read(name).on_trial(bundle):
         return False
     done = event(bundle, "mark-good", PASSED)
-    state.update(name, lambda known: replace(known.having(done), trial=None) if on_trial(known) else known)
+    state.update(name, ended)
     return True

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from edge_runtime import disk, state
-from edge_runtime.errors import StateError, StoreError
+from edge_runtime.errors import StoreError
 from edge_runtime.store import arrivals, layout, lock, staging
 
 KEEP = 2
@@ -77,9 +77,4 @@ def _ranked(name: str) -> Sequence[str]:
 
 def _least(name: str) -> int:
     """Two while the current bundle is on trial: it may have to go back."""
-    try:
-        trial = state.read(name).trial
-    except StateError:
-        return 1
-    on_trial = trial is not None and trial.bundle == layout.target(name, layout.CURRENT)
-    return 2 if on_trial else 1
+    return 2 if state.readable(name).on_trial(layout.target(name, layout.CURRENT)) else 1

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 from edge_runtime import bundle as bundles
 from edge_runtime import state
-from edge_runtime.errors import BundleError, StateError, StoreError
-from edge_runtime.state import Event, State, Trial
+from edge_runtime.errors import BundleError, StoreError
+from edge_runtime.state import Event, Trial
 from edge_runtime.store import layout
 
 
@@ -55,10 +55,7 @@ def status(name: str | None = None) -> tuple[Status, ...]:
 
 
 def _status(name: str) -> Status:
-    try:
-        known = state.read(name)
-    except StateError:
-        known = State()
+    known = state.readable(name)
     current, previous = (layout.usable(name, link) for link in (layout.CURRENT, layout.PREVIOUS))
     kept = [_kept(name, bundle) for bundle in layout.installed(name)]
     kept.sort(key=lambda one: (one.bundle == current, *_by_version(one)), reverse=True)
@@ -66,7 +63,7 @@ def _status(name: str) -> Status:
         name=name,
         current=current,
         previous=None if previous == current else previous,
-        trial=known.trial if known.trial and known.trial.bundle == current else None,
+        trial=known.trial if known.on_trial(current) else None,
         bundles=tuple(kept),
         events=known.events,
         problem=_problem(name),

@@ -199,6 +199,15 @@ def test_a_power_cut_while_writing_changes_nothing(home: Path) -> None:
     assert sorted(path.name for path in file_of(home).parent.iterdir()) == ["state.lock", "state.yaml"]
 
 
+@pytest.mark.parametrize("cpu", ["\udce9", "x" * state.MAX_BYTES], ids=["surrogate", "large"])
+def test_what_could_not_be_read_again_is_not_written(home: Path, cpu: str) -> None:
+    """The next writer would count it as empty, and all that was known would be lost."""
+    state.record("tiny", of(1))
+    with pytest.raises(StateError, match=r"state\.yaml: not written, for it could not be read again \("):
+        state.record("tiny", replace(of(2), cpu=cpu))
+    assert state.read("tiny").calibrations == (of(1),)
+
+
 def test_a_lock_that_others_keep(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Who may only read it can do that: a writer gives up in time, and says so."""
     state.record("tiny", of(1))
