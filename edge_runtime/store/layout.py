@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import os
 import re
 from pathlib import Path
 
@@ -143,7 +144,9 @@ def names() -> tuple[str, ...]:
 
 def is_name(bundle: object) -> bool:
     """Whether a bundle is asked for by its installed name: not where there is a directory of that name."""
-    return isinstance(bundle, str) and bool(NAME_PATTERN.fullmatch(bundle)) and not Path(bundle).is_dir()
+    if not isinstance(bundle, str) or not NAME_PATTERN.fullmatch(bundle):
+        return False
+    return not os.path.isdir(bundle)  # noqa: PTH112 (Path.is_dir raises where this user may not look)
 
 
 def located(bundle: str) -> str:

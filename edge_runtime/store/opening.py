@@ -15,7 +15,7 @@ from pathlib import Path
 
 from edge_runtime import state
 from edge_runtime.bundle import Bundle, Verification
-from edge_runtime.errors import BundleError, DeviceWarning, StateError, StoreError
+from edge_runtime.errors import BundleError, ConfigError, DeviceWarning, StateError, StoreError
 from edge_runtime.state import State
 from edge_runtime.store import layout, lock
 
@@ -92,7 +92,9 @@ def _roll_back(name: str, bundle: str, limit: int) -> None:
     why = f"opened {limit} times and never marked good"
     try:
         previous = switch.rollback(name, reason=why, wait_seconds=0.0)
-    except (StoreError, BundleError):  # an install is under way, or there is nothing to go back to
+        text = f"{name}: {bundle} was {why}; rolled back to {previous}"
+    except StoreError:  # an install is under way, or there is nothing to go back to
         return
-    text = f"{name}: {bundle} was {why}; rolled back to {previous}"
+    except (BundleError, ConfigError) as error:  # what is in use may yet work; that one would not open
+        text = f"{name}: {bundle} was {why}, and stays: {error}"
     warnings.warn(text, DeviceWarning, stacklevel=2)

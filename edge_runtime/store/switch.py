@@ -13,7 +13,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 
 from edge_runtime import bundle as bundles
-from edge_runtime import disk, state
+from edge_runtime import device_config, disk, state
 from edge_runtime.errors import StateError, StoreError
 from edge_runtime.state import Action, Event, Trial
 from edge_runtime.store import layout, lock, staging
@@ -23,6 +23,8 @@ from edge_runtime.store.layout import CURRENT, PREVIOUS
 def activate(name: str, bundle: str, *, tries: int = 0) -> None:
     """Makes a bundle that was proven the current one. Only for whoever holds the store's lock.
 
+    The one before it is what `rollback` goes back to; but where that is on trial, the last good one stays so.
+
     Args:
         tries: how often it may be opened by name before somebody marks it good; 0 for as often as one likes.
 
@@ -30,13 +32,15 @@ def activate(name: str, bundle: str, *, tries: int = 0) -> None:
         StateError, OSError: it cannot be written; what was current still is, unless the disk refuses that.
     """
     before = {link: layout.usable(name, link) for link in (CURRENT, PREVIOUS)}
-    old = before[CURRENT]
+    old, back = before[CURRENT], before[PREVIOUS]
+    unproven = state.readable(name).on_trial(old)
+    stays = unproven and back != bundle and back in layout.installed(name)
     trial = Trial(bundle, limit=tries) if tries and old != bundle else None
     state.update(name, lambda known: replace(known, trial=trial))
     folder = layout.folder(name)
     try:
         _clear(folder / CURRENT, folder / PREVIOUS)
-        if old != bundle and old in layout.installed(name):
+        if not stays and old != bundle and old in layout.installed(name):
             disk.replace_link(folder / PREVIOUS, str(old))
         disk.replace_link(folder / CURRENT, bundle)
         state.update(name, lambda known: known.having(event(bundle, "install", "done")))
@@ -49,11 +53,13 @@ def activate(name: str, bundle: str, *, tries: int = 0) -> None:
 def rollback(name: str, *, reason: str = "asked for", wait_seconds: float = lock.WAIT_SECONDS) -> str:
     """Goes back to the bundle that was current before; returns its directory's name.
 
-    It must be as it was built. The one that is left stays installed until `prune`, and is not gone back to.
+    It must be as it was built, and signed as opening asks for. The one that is left stays installed until
+    `prune`, and is not gone back to.
 
     Raises:
         StoreError: there is none before, or the store cannot be written.
-        BundleError: the one before is damaged.
+        BundleError: the one before is damaged, or not signed by a key that this device trusts.
+        ConfigError: device.yaml, which names those keys, cannot be used.
     """
     with lock.writer(wait_seconds=wait_seconds):
         current, previous = layout.target(name, CURRENT), layout.usable(name, PREVIOUS)
@@ -63,7 +69,7 @@ def rollback(name: str, *, reason: str = "asked for", wait_seconds: float = lock
             raise StoreError(f"{name}: no bundle before {current} to roll back to; install one")
         assert previous is not None
         folder = layout.folder(name)
-        bundles.Bundle.open(folder / previous, verify="full").close()
+        _check(folder / previous)
         try:
             disk.replace_link(folder / CURRENT, previous)
             disk.remove_file(folder / PREVIOUS)
@@ -94,9 +100,17 @@ def mark_good(name: str) -> str:
 
 
 def event(bundle: str, action: Action, result: str) -> Event:
-    """One that happens now."""
+    """One that happens now. A file's name need not be text; of what is none the numbers are kept."""
+    result = result.encode("utf-8", "backslashreplace").decode()
     when = datetime.now(timezone.utc).isoformat(timespec="seconds")
     return Event(when, bundle, action, result)
+
+
+def _check(directory: Path) -> None:
+    """All that opening it would, and every byte."""
+    layout.check_manifest(directory)
+    bundles.Bundle.open(directory, verify="full").close()
+    bundles.check_signer(directory, device_config.read().keys)
 
 
 def _clear(*links: Path) -> None:

@@ -264,6 +264,18 @@ def test_an_archive_that_ends_early(updated: Path, release: Release, tmp_path: P
     assert state.read("tiny").events[0].result.startswith("failed at stage: ")
 
 
+def test_a_source_whose_name_is_no_utf8(updated: Path, release: Release, tmp_path: Path) -> None:
+    """The error that names it is written down, and what was known before stays."""
+    known = state.read("tiny").events
+    source = tmp_path / os.fsdecode(b"caf\xe9.edge")
+    source.write_bytes(release("1.1.0").read_bytes()[:-1])
+    with pytest.raises(ArchiveError):
+        put(source)
+    failed, *others = state.read("tiny").events
+    assert r"caf\udce9.edge: " in failed.result
+    assert tuple(others) == known
+
+
 def test_a_disk_that_forgets(updated: Path, release: Release, monkeypatch: pytest.MonkeyPatch) -> None:
     """What is read back is not what was written, as cheap cards do it."""
     forget = disk.forget_cached

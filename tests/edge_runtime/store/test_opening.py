@@ -2,20 +2,31 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import subprocess
 import sys
 import warnings
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 import edge_runtime
+from build_tools.signing import SecretKey
 from edge_runtime import bundle as bundles
-from edge_runtime import state
+from edge_runtime import device_config, state
 from edge_runtime.cli import main
-from edge_runtime.errors import BundleError, DeviceWarning, IntegrityError, QueryError, StoreError
+from edge_runtime.errors import (
+    BundleError,
+    ConfigError,
+    DeviceWarning,
+    IntegrityError,
+    QueryError,
+    SignatureError,
+    StoreError,
+)
 from edge_runtime.store import layout, lock, switch
 from edge_runtime.store.install import install
 from edge_runtime.store.opening import open_bundle
@@ -92,6 +103,22 @@ def test_a_directory_of_that_name_comes_first(
         None,
     ):
         assert not layout.is_name(path)
+
+
+def test_a_working_directory_that_may_not_be_searched(
+    put: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody sees a directory of that name there."""
+    put("1.0.0")
+    look = os.stat
+
+    def closed(path: Any, **options: Any) -> os.stat_result:
+        if os.fspath(path) == "tiny":
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), "tiny")
+        return look(path, **options)
+
+    monkeypatch.setattr(os, "stat", closed)
+    assert version() == "1.0.0"
 
 
 def test_no_such_name(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -208,15 +235,58 @@ def test_a_bundle_that_takes_the_process_down_is_counted(put: Callable[..., None
 def test_a_trial_with_no_way_back(put: Callable[..., None], home: Path) -> None:
     """The first bundle stays; so does one whose predecessor is damaged, or during an install."""
     put("1.0.0", tries=1)
-    assert {version() for _ in range(3)} == {"1.0.0"}
-    put("1.1.0", tries=1)
-    assert version() == "1.1.0"
-    with lock.writer():
-        assert version() == "1.1.0"
-    (home / "bundles/tiny/previous/documents.npy").unlink()
     with warnings.catch_warnings():
         warnings.simplefilter("error")
+        assert {version() for _ in range(3)} == {"1.0.0"}
+        put("1.1.0", tries=1)
         assert version() == "1.1.0"
+        with lock.writer():
+            assert version() == "1.1.0"
+    (home / "bundles/tiny/previous/documents.npy").unlink()
+    with pytest.warns(DeviceWarning, match=r"(?s)1.1.0-.* was opened 1 times .*, and stays: .*npy: missing"):
+        assert version() == "1.1.0"
+
+
+def test_a_trial_and_a_configuration_that_is_none(put: Callable[..., None], home: Path) -> None:
+    """Whom this device trusts is not known then: what is in use stays."""
+    put("1.0.0")
+    put("1.1.0", tries=1)
+    assert version() == "1.1.0"
+    (home / device_config.FILENAME).write_text("trusted_keys: all\n")
+    with pytest.warns(DeviceWarning, match=r"1.1.0-.* and stays: .*device.yaml: trusted_keys"):
+        assert version() == "1.1.0"
+
+
+def test_the_way_back_of_an_update_over_a_trial(put: Callable[..., None], home: Path) -> None:
+    """Is the last one that was good, not one that nobody has marked so."""
+    put("1.0.0")
+    put("1.1.0", tries=1)
+    put("1.2.0", tries=1)
+    prune()
+    assert sorted(map(layout.version, layout.installed("tiny"))) == ["1.0.0", "1.2.0"]
+    assert version() == "1.2.0"
+    with pytest.warns(DeviceWarning, match="rolled back to 1.0.0-"):
+        assert version() == "1.0.0"
+
+
+@pytest.mark.parametrize("prepared", ["marked good", "first", "gone", "downgrade", "no state"])
+def test_a_trial_that_is_the_way_back(
+    put: Callable[..., None], release: Release, home: Path, prepared: str
+) -> None:
+    """Where it is good by now, or where there is no other."""
+    if prepared != "first":
+        put("1.0.0")
+    put("1.1.0", tries=2)
+    if prepared == "marked good":
+        switch.mark_good("tiny")
+    if prepared == "gone":
+        (home / "bundles/tiny/previous").resolve().rename(home / "elsewhere")
+    if prepared == "no state":
+        state.path("tiny").write_text("[")
+    newest = "1.0.0" if prepared == "downgrade" else "1.2.0"
+    install(release(newest), self_test=None, allow_downgrade=True)
+    assert version() == newest
+    assert switch.rollback("tiny").startswith("1.1.0-")
 
 
 def test_an_update_ends_the_trial_before_it(put: Callable[..., None]) -> None:
@@ -253,6 +323,28 @@ def test_no_rollback_to_a_damaged_bundle(put: Callable[..., None], home: Path) -
     with pytest.raises(IntegrityError, match=r"documents.npy: sha256"):
         switch.rollback("tiny")
     assert version() == "1.1.0"
+
+
+def test_no_rollback_to_what_would_not_open(put: Callable[..., None], home: Path) -> None:
+    """One bit of its manifest has changed, or nobody has signed it whom this device trusts."""
+    put("1.0.0")
+    put("1.1.0")
+    manifest = home / "bundles/tiny/previous/manifest.yaml"
+    sound = manifest.read_bytes()
+    manifest.write_bytes(sound + b"# another\n")
+    with pytest.raises(IntegrityError, match=r"manifest\.yaml: sha256 .* edge-runtime repair puts it right"):
+        switch.rollback("tiny")
+    manifest.write_bytes(sound)
+    config = home / device_config.FILENAME
+    config.write_text(f"trusted_keys: [{SecretKey.generate().public.line()}]\n")
+    with pytest.raises(SignatureError, match="not signed"):
+        switch.rollback("tiny")
+    config.write_text("trusted_keys: all\n")
+    with pytest.raises(ConfigError, match="trusted_keys"):
+        switch.rollback("tiny")
+    assert version() == "1.1.0"
+    config.unlink()
+    assert switch.rollback("tiny").startswith("1.0.0-")
 
 
 def test_mark_good_without_a_bundle(home: Path) -> None:
