@@ -84,14 +84,36 @@ class Tower:
 
     def count_tokens(self, texts: Sequence[str]) -> list[int]:
         """Word pieces of each text, without special tokens."""
-        tokenizer = self.tokenizer
-        backend = getattr(tokenizer, "backend_tokenizer", tokenizer)
-        if not isinstance(backend, Tokenizer):
-            return [len(tokenizer.tokenize(text)) for text in texts]
+        backend = self._backend()
+        if backend is None:
+            return [len(self.tokenizer.tokenize(text)) for text in texts]
         # The tokenizer itself would build lists of ids only to be counted: twice the time for a whole corpus.
+        return [len(encoded) for encoded in backend.encode_batch_fast(list(texts), add_special_tokens=False)]
+
+    def unknown(self, texts: Sequence[str]) -> float:
+        """Share of these texts, 0 to 1, in words that the vocabulary has no pieces of; 0 if it does not tell.
+
+        All such words are one token to the model: its vectors know of them no more than that there are some.
+        """
+        backend = self._backend()
+        token = None if backend is None else getattr(backend.model, "unk_token", None)
+        if backend is None or token is None:
+            return 0.0
+        lengths, of_unknown = 0, 0
+        for encoded in backend.encode_batch(list(texts), add_special_tokens=False):
+            for piece, (start, end) in zip(encoded.tokens, encoded.offsets, strict=True):
+                lengths += end - start
+                of_unknown += (end - start) * (piece == token)
+        return of_unknown / max(1, lengths)
+
+    def _backend(self) -> Tokenizer | None:
+        """What tokenizes in Rust, whole texts; None where the model has something else."""
+        backend = getattr(self.tokenizer, "backend_tokenizer", self.tokenizer)
+        if not isinstance(backend, Tokenizer):
+            return None
         backend.no_truncation()
         backend.no_padding()
-        return [len(encoded) for encoded in backend.encode_batch_fast(list(texts), add_special_tokens=False)]
+        return backend
 
     def encode_documents(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """Unit vectors (n, ndim) of documents; batches are sorted by length."""

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import platform
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import TypeVar
 
@@ -27,6 +29,9 @@ from edge_runtime.bundle import sha256
 from edge_runtime.manifest import Manifest
 
 T = TypeVar("T")
+
+_UNKNOWN = 0.05  # of the text: as much is worth a line
+_SAMPLE, _BEGINNING = 500, 1000  # passages, and characters of each
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,12 +78,18 @@ def read_corpus(recipe: Recipe, tower: Tower, workspace: Workspace, progress: Pr
                 "passages": written.passages,
                 "sha256": sha256(stage.directory / documents.FILENAME),
                 "skipped": skipped.summary(),
+                "unknown": tower.unknown(_sample(stage.directory, written.passages)),
             }
         )
     result = stage.result
     progress.say(f"documents  {result['documents']:,} documents, {result['passages']:,} passages")
     if result["skipped"]:
         progress.say(f"           skipped {result['skipped']}")
+    if (unknown := result.get("unknown", 0.0)) > _UNKNOWN:
+        progress.say(
+            f"           {unknown:.0%} of the text is in words or a script that {tower.name} does not know: "
+            "its vectors will not find them, only words will; name another teacher.model"
+        )
     return Corpus(stage, result["sha256"], result["documents"], result["passages"])
 
 
@@ -142,6 +153,12 @@ def counted(items: Iterable[T], advance: Callable[[int], None]) -> Iterator[T]:
     for item in items:
         yield item
         advance(1)
+
+
+def _sample(directory: Path, passages: int) -> list[str]:
+    """The beginnings of a few passages, from all over."""
+    every = math.ceil(passages / _SAMPLE)
+    return [passage.content[:_BEGINNING] for passage in islice(documents.read(directory), 0, None, every)]
 
 
 def _cut(recipe: Recipe, tower: Tower, skipped: SkipLog) -> Iterator[Passage]:

@@ -62,6 +62,16 @@ def test_a_line_for_each_size_and_strategy(
     assert results.with_name("scale.png").read_bytes()[:4] == b"\x89PNG"
 
 
+def test_one_size_is_no_curve(
+    script: Script, bundle: Path, beir: Path, teacher_folder: Path, results: Path
+) -> None:
+    """No picture, and no link to one."""
+    options = ["--teacher", teacher_folder, "--sizes", "40", "--strategies", "exact"]
+    assert scale(script, results, bundle, beir, *options) == 0
+    assert "![" not in results.read_text("utf-8")
+    assert not results.with_name("scale.png").exists()
+
+
 def test_another_teachers_bundle(
     script: Script, bundle: Path, beir: Path, results: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -130,6 +130,13 @@ def test_count_tokens(tower: Tower) -> None:
     assert tower.count_tokens(["", "flour", "flour water salt", "flour " * 500]) == [0, 1, 3, 500]
 
 
+def test_unknown_words(tower: Tower) -> None:
+    """By characters; spaces are none of them."""
+    assert tower.unknown([]) == 0
+    assert tower.unknown(["flour water"]) == 0
+    assert tower.unknown(["flour", "ไทย"]) == 3 / 8
+
+
 def test_a_model_without_layers(tmp_path: Path) -> None:
     """Is a tower like any other."""
     words = Tokenizer(WordLevel({"[UNK]": 0, "wheel": 1, "chain": 2}, unk_token="[UNK]"))
