@@ -9,6 +9,7 @@ from pathlib import Path
 
 from build_tools.corpus import html_text, utf8
 from build_tools.corpus.document import Document
+from build_tools.corpus.markdown import ATX, without_closing
 from build_tools.corpus.problems import BadRecord, Record
 from build_tools.recipe import CorpusSpec
 
@@ -17,9 +18,7 @@ SUFFIXES = frozenset([".txt", ".md", ".html", ".htm"])
 _FRONT_MATTER = re.compile(r"\A(---|\+\+\+)[ \t]*\n(.*?\n)?(?:\1|\.\.\.)[ \t]*(?:\n|\Z)", re.DOTALL)
 _FRONT_TITLE = re.compile(r"^title[ \t]*[:=][ \t]*(.+)$", re.MULTILINE)
 _FENCED = re.compile(r"^ {0,3}(`{3,}|~{3,}).*?(?:^ {0,3}\1|\Z)", re.DOTALL | re.MULTILINE)
-_HEADING = re.compile(
-    r"^ {0,3}#{1,6}[ \t]+(.+?)[ \t]*#*[ \t]*$|^(?! {4})(\S.*)\n {0,3}=+[ \t]*$", re.MULTILINE
-)
+_HEADING = re.compile(rf"^{ATX}|^(?! {{4}})(\S.*)\n {{0,3}}=+[ \t]*$", re.MULTILINE)
 
 
 def documents(spec: CorpusSpec) -> Iterator[Record]:
@@ -90,6 +89,6 @@ def _markdown(content: str) -> tuple[str, str]:
     body = content[front.end() :] if front else content
     heading = _HEADING.search(_FENCED.sub("", body))
     if heading:
-        return (heading[1] or heading[2]).strip(), body
+        return without_closing(heading[1] or heading[2]), body
     named = _FRONT_TITLE.search(front[2] or "") if front else None
     return (named[1].strip().strip("\"'") if named else ""), body

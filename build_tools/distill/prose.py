@@ -6,6 +6,7 @@ import random
 import re
 from collections.abc import Iterator
 
+from build_tools.corpus.markdown import ATX, without_closing
 from build_tools.corpus.sentences import sentences
 from build_tools.distill.source_code import is_code_line, words_of
 from build_tools.distill.words import (
@@ -23,7 +24,7 @@ _LONGEST_SPAN = 12
 _KEYWORD_WINDOW = 16
 """Words that keywords are taken from: those of one query belong together."""
 
-_MARKDOWN = re.compile(r" {0,3}#{1,6}[ \t]+(.+?)[ \t]*#*$")
+_MARKDOWN = re.compile(ATX)
 _NO_HEADING = re.compile(r"[()\[\]{}=<>;|]|[.?!]\s")
 _BULLET = re.compile(r"^(?:#{1,6}|>+|[*+•–-]|\(?\d{1,3}[.)])\s+")
 _BRACKETED = re.compile(r"\s*\([^()]*\)")
@@ -92,7 +93,7 @@ def _heading(line: str) -> str:
     """The heading that a line is, or nothing."""
     markdown = _MARKDOWN.match(line)
     if markdown:
-        return markdown[1]
+        return without_closing(markdown[1])
     if not line.isupper() and not line.endswith(":"):
         return ""
     bare = line.rstrip(" :")

@@ -47,6 +47,9 @@ def test_walk_is_sorted_and_leaves_out_what_is_hidden(tmp_path: Path) -> None:
         ("---\ntitle: 'Front'\n---\nno heading", "Front"),
         ("---\ntitle: Front\n---\n# Head", "Head"),
         ("#hashtag", "page"),
+        ("# About C#", "About C#"),
+        ("# ##\ntext", "page"),
+        (f"# a{' ' * 100_000}b \t##  ", f"a{' ' * 100_000}b"),
     ],
 )
 def test_markdown_titles(tmp_path: Path, content: str, title: str) -> None:
