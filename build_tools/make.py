@@ -6,7 +6,7 @@ Imports torch and all that is slow to load; `build` calls it only when something
 from __future__ import annotations
 
 import json
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from build_tools import (
@@ -37,6 +37,23 @@ from edge_runtime import manifest as manifests
 from edge_runtime.bundle import Bundle, sha256
 
 
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """A whole bundle beside the one that stands, measured and above its gates."""
+
+    parts: Parts
+    directory: Path
+    card: QualityCard
+
+    def place(self) -> None:
+        """The old bundle makes room for it, and its aids lie beside it."""
+        home = self.directory.parent
+        if self.parts.teacher.reduction is not None:
+            self.parts.teacher.reduction.save(home)
+        swap_in(self.directory, home / BUNDLE)
+        _write_curves(self.parts, home / CURVES)
+
+
 def make(recipe: Recipe, home: Path, progress: Progress) -> QualityCard:
     """Makes the bundle directory and the learning curves in the build folder `home`.
 
@@ -44,11 +61,14 @@ def make(recipe: Recipe, home: Path, progress: Progress) -> QualityCard:
         BuildError: a stage could not go on, or a gate was missed; finished stages are kept.
     """
     _check_early(recipe)
-    return _finish(pipeline.make_parts(recipe, Workspace(home / STAGES), progress), home, progress)
+    draft = _draft(pipeline.make_parts(recipe, Workspace(home / STAGES), progress), home, progress)
+    (home / record.FILENAME).unlink(missing_ok=True)  # from here on it would speak of another bundle
+    draft.place()
+    return draft.card
 
 
-def remake(recipe: Recipe, home: Path, progress: Progress, *, fitted: Reduction | None = None) -> QualityCard:
-    """The same with the documents and indexes of the bundle that stands in `home`, byte for byte.
+def remake(recipe: Recipe, home: Path, progress: Progress, *, fitted: Reduction | None = None) -> Draft:
+    """Drafts the same with the documents and indexes of the bundle that stands in `home`, byte for byte.
 
     Args:
         fitted: the map to fewer dimensions behind the index; by default it is fitted on the documents.
@@ -64,23 +84,18 @@ def remake(recipe: Recipe, home: Path, progress: Progress, *, fitted: Reduction 
     parts = pipeline.remake_encoders(
         recipe, bundle, manifest, Workspace(home / STAGES), progress, fitted=fitted
     )
-    return _finish(parts, home, progress)
+    return _draft(parts, home, progress)
 
 
-def _finish(parts: Parts, home: Path, progress: Progress) -> QualityCard:
-    """Assembles, measures and checks; only then the old bundle makes room."""
-    _write_curves(parts, home / CURVES)
+def _draft(parts: Parts, home: Path, progress: Progress) -> Draft:
+    """Assembles, measures and checks."""
     finished = home / f"{BUNDLE}.new"
     assemble.draft(parts, finished)
     measured = _measure(parts, finished, progress)
     quality.write(measured, finished)
     assemble.write_manifest(parts, finished, measured)
     _check_gates(parts, measured, finished)
-    (home / record.FILENAME).unlink(missing_ok=True)  # from here on it would speak of another bundle
-    if parts.teacher.reduction is not None:
-        parts.teacher.reduction.save(home)
-    swap_in(finished, home / BUNDLE)
-    return measured
+    return Draft(parts, finished, measured)
 
 
 def reference_of(bundle: Path, progress: Progress) -> card.Reference | None:

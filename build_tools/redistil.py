@@ -20,7 +20,7 @@ from build_tools.progress import Progress
 from build_tools.recipe import Recipe
 from build_tools.record import BUNDLE, Record
 from build_tools.reduction import Reduction
-from build_tools.swap import recover
+from build_tools.swap import nothing_done, recover
 from build_tools.workspace import locked
 from edge_runtime import manifest as manifests
 from edge_runtime import schema
@@ -61,11 +61,19 @@ def redistil(bundle: Path, overrides: Sequence[str], progress: Progress) -> Buil
         built, old = record.need(home), read_manifest(home / BUNDLE)
         recipe = _recipe(home, built.recipe, old, overrides)
         reduced = built.updated and recipe.teacher.ndim is not None
-        card = remake(recipe, home, progress, fitted=Reduction.load(home) if reduced else None)
-        transport = pack(home / BUNDLE, home / f"{recipe.name}-{recipe.version}.edge")
-        made = Record(record.inputs_of(recipe), sha256(transport), recipe, updated=built.updated)
-        record.write(made, home)
-    return Built(home / BUNDLE, transport, card, fresh=True)
+        # Where the corpus has changed since, no build may take the bundle's documents for it.
+        inputs = record.inputs_of(recipe) if built.current else ""
+        draft = remake(recipe, home, progress, fitted=Reduction.load(home) if reduced else None)
+        transport = home / f"{recipe.name}-{recipe.version}.edge"
+        with nothing_done(draft.directory, transport, built):
+            pack(draft.directory, transport)
+            # Without inputs until the bundle is there: were the machine switched off before, a build would
+            # else take the old one for this.
+            made = Record("", sha256(transport), recipe, updated=built.updated)
+            record.write(made, home)
+            draft.place()
+        record.write(replace(made, inputs=inputs), home)
+    return Built(home / BUNDLE, transport, draft.card, fresh=True)
 
 
 def _recipe(home: Path, built: Recipe, old: manifests.Manifest, overrides: Sequence[str]) -> Recipe:

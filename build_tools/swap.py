@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
+from build_tools import record
+from build_tools.record import Record
 from build_tools.workspace import sync
 
 
@@ -18,22 +22,43 @@ def swap_in(finished: Path, target: Path) -> None:
     recover(target)
     try:
         if target.exists():
-            target.rename(_retired(target))
+            target.rename(retired(target))
         finished.rename(target)
     except BaseException:
         recover(target)
         raise
     sync(target.parent)
-    shutil.rmtree(_retired(target), ignore_errors=True)
+    shutil.rmtree(retired(target), ignore_errors=True)
 
 
 def recover(target: Path) -> None:
     """Puts the old bundle back where an earlier `swap_in` was killed half way, else removes it."""
-    retired = _retired(target)
-    if retired.exists() and not target.exists():
-        retired.rename(target)
-    shutil.rmtree(retired, ignore_errors=True)
+    old = retired(target)
+    if old.exists() and not target.exists():
+        old.rename(target)
+    shutil.rmtree(old, ignore_errors=True)
 
 
-def _retired(target: Path) -> Path:
+@contextmanager
+def nothing_done(draft: Path, transport: Path, built: Record | None) -> Iterator[None]:
+    """Leaves no trace of a new version that is interrupted before its draft is in place.
+
+    Args:
+        built: the record that was in the build folder; None where there was none.
+    """
+    try:
+        yield
+    except BaseException:
+        if draft.exists():
+            shutil.rmtree(draft, ignore_errors=True)
+            transport.unlink(missing_ok=True)
+            if built is None:
+                (draft.parent / record.FILENAME).unlink(missing_ok=True)
+            else:
+                record.write(built, draft.parent)
+        raise
+
+
+def retired(target: Path) -> Path:
+    """What is at `target` has this name while it makes room."""
     return target.with_name(target.name + ".old")

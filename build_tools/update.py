@@ -7,8 +7,8 @@ from the old index as they are, at its scale; only new passages meet the teacher
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -25,7 +25,7 @@ from build_tools.recipe import Recipe
 from build_tools.record import BUNDLE, CURVES, Record
 from build_tools.redraft import Change, Old
 from build_tools.reduction import MATRIX
-from build_tools.swap import recover, swap_in
+from build_tools.swap import nothing_done, recover, swap_in
 from build_tools.workspace import STAGES, Workspace, locked
 from edge_runtime.bundle import Bundle, sha256
 from edge_runtime.schema import shown
@@ -175,7 +175,7 @@ def _make(old: Old, change: Change, built: Record, target: Path, progress: Progr
     draft = target / f"{BUNDLE}.new"
     recipe = change.recipe
     transport = target / f"{recipe.name}-{recipe.version}.edge"
-    with _nothing_done(draft, transport, built if target == old.directory.parent else None):
+    with nothing_done(draft, transport, built if target == old.directory.parent else None):
         card = redraft.write(old, change, draft, progress)
         _check_size(recipe, draft)
         if target != old.directory.parent:
@@ -186,26 +186,6 @@ def _make(old: Old, change: Change, built: Record, target: Path, progress: Progr
         record.write(Record(built.inputs, sha256(transport), recipe, updated=True), target)
         swap_in(draft, target / BUNDLE)
     return Built(target / BUNDLE, transport, card, fresh=True)
-
-
-@contextmanager
-def _nothing_done(draft: Path, transport: Path, built: Record | None) -> Iterator[None]:
-    """Leaves no trace of an update that is interrupted before its draft is in place.
-
-    Args:
-        built: the record that was in the build folder; None where there was none.
-    """
-    try:
-        yield
-    except BaseException:
-        if draft.exists():
-            shutil.rmtree(draft, ignore_errors=True)
-            transport.unlink(missing_ok=True)
-            if built is None:
-                (draft.parent / record.FILENAME).unlink(missing_ok=True)
-            else:
-                record.write(built, draft.parent)
-        raise
 
 
 def _check_size(recipe: Recipe, draft: Path) -> None:

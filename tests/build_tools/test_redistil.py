@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,7 +15,7 @@ from build_tools.errors import BuildError, GateError, RecipeError
 from build_tools.progress import Progress
 from build_tools.redistil import redistil
 from edge_runtime import manifest as manifests
-from tests.build_tools.updates import digests
+from tests.build_tools.updates import digests, everything
 
 KEPT = ("dense.usearch", "documents.sqlite", "documents.npy")
 
@@ -69,11 +72,53 @@ def test_the_version_must_rise(home: Path, version: str) -> None:
 
 def test_a_missed_gate_leaves_the_old_bundle(home: Path) -> None:
     """The draft is kept for inspection, and the bundle answers as before."""
-    before = digests(home / "bundle")
+    before, curves = digests(home / "bundle"), everything(home / "curves")
     with pytest.raises(GateError, match="gate at least"):
         redistil(home / "bundle", ["encoders.0.steps=5", "gates.retention=5"], Progress())
     assert digests(home / "bundle") == before
+    assert everything(home / "curves") == curves
     assert (home / "bundle.new" / "manifest.yaml").exists()
+
+
+@pytest.mark.parametrize("updated", [False, True])
+@pytest.mark.parametrize(
+    ("step", "error"),
+    [("redistil.pack", OSError(28, "No space left")), ("make.swap_in", KeyboardInterrupt())],
+)
+def test_interrupted_late(
+    home: Path, monkeypatch: pytest.MonkeyPatch, step: str, error: BaseException, updated: bool
+) -> None:
+    """The old bundle stands with its record, so the same command goes on and an update is not lost."""
+    record.write(replace(record.need(home), updated=updated), home)
+    seen: list[bool] = []
+
+    def strike(*_: object) -> None:
+        seen.append(record.need(home).current)
+        raise error
+
+    before = everything(home)
+    monkeypatch.setattr(f"build_tools.{step}", strike)
+    with pytest.raises(type(error)):
+        redistil(home / "bundle", ["encoders.0.steps=4"], Progress())
+    after = everything(home)
+    assert {name: after[name] for name in after if not name.startswith("stages/")} == before
+    # Switched off between record and swap, a build must not take the old bundle for the new one.
+    assert seen == [step == "redistil.pack" and not updated]
+    monkeypatch.undo()
+    assert redistil(home / "bundle", ["encoders.0.steps=4"], Progress()).transport.name == "tiny-1.0.1.edge"
+    assert (record.need(home).updated, record.need(home).current) == (updated, not updated)
+
+
+def test_a_corpus_that_changed_since(home: Path, tmp_path: Path, corpus_file: Path) -> None:
+    """The bundle has the documents of before, so a build must not take it for its own."""
+    source = shutil.copyfile(corpus_file, tmp_path / "documents.jsonl")
+    recipe = record.need(home).recipe
+    recipe = replace(recipe, corpus=replace(recipe.corpus, path=str(source)))
+    record.write(replace(record.need(home), recipe=recipe, inputs=record.inputs_of(recipe)), home)
+    with source.open("a", encoding="utf-8") as file:
+        file.write(json.dumps({"id": "new", "title": "zebra", "text": "The zebra is striped."}) + "\n")
+    redistil(home / "bundle", ["encoders.0.steps=4"], Progress())
+    assert (record.need(home).updated, record.need(home).current) == (False, False)
 
 
 def test_a_damaged_bundle(home: Path) -> None:
