@@ -10,6 +10,7 @@ OUT/quality.yaml       the first stage alone, and reranked
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -38,7 +39,7 @@ from build_tools.rerank_card import Judged
 from build_tools.shards import one_by_one
 from build_tools.stages.corpus import Corpus, encode_corpus, read_corpus
 from build_tools.stages.indexes import build_lexical
-from build_tools.swap import swap_in
+from build_tools.swap import retired, swap_in
 from build_tools.towers import Tower, encode_resumably, packaged_model
 from build_tools.workspace import STAGES, Stage, Workspace, locked, write_atomically
 
@@ -110,13 +111,14 @@ def train_reranker(
         build: where bundles are built; finished stages there are used.
 
     Raises:
-        BuildError: no labels, a base that cannot be loaded, or `out` holds something else. An interrupted
-            run goes on when it is called again.
+        BuildError: no labels, a base that cannot be loaded, or something else is at `out` or beside it where
+            room is needed. An interrupted run goes on when it is called again.
     """
     labels = recipe.queries.labels
     if labels is None:
         raise RecipeError("train-reranker learns from labelled pairs; say where they are in queries.labels")
-    _require_ours(out)
+    out = out.resolve()  # "." has no name to put another beside
+    _require_room(out)
     folder = str(packaged_model()) if spec.base == "packaged" else spec.base
     model = reranker.untrained(spec, folder)
     with locked(build / recipe.name):
@@ -232,30 +234,45 @@ def _train(
 
 
 def _measure(model: CrossEncoder, judged: Judged, trained: Stage, ground: _Ground) -> tuple[quality.Row, ...]:
-    texts = tuple(judged.questions.texts.values())
-    stage = ground.workspace.stage("reranked", trained.key, texts, judged.first.spec)
     contents = ground.contents(judged.rows(rerank_card.DEPTH))
+    pairs = judged.pairs(contents, rerank_card.DEPTH)
+    stage = ground.workspace.stage("reranked", trained.key, pairs)
     scorer = Scorer(model, "the new cross-encoder", trained.key, batch_size=32)
-    pairs = len(judged.pairs(contents, rerank_card.DEPTH))
-    with ground.progress.task("reranking", total=pairs, unit="pairs") as advance:
+    with ground.progress.task("reranking", total=len(pairs), unit="pairs") as advance:
         return rerank_card.rows(judged, scorer, contents, stage.directory, advance=advance)
 
 
 def _write(model: CrossEncoder, curve: Sequence[RerankerPoint], measured: QualityCard, out: Path) -> None:
-    out.parent.mkdir(parents=True, exist_ok=True)
-    finished = out.with_name(out.name + ".new")
+    finished = _unfinished(out)
+    shutil.rmtree(finished, ignore_errors=True)
+    finished.mkdir(parents=True)
+    reranker.write_curve(curve, finished)  # first, so that an unfinished folder is known for ours
     # sentence-transformers' model card would name folders of this machine.
     model.save(str(finished), create_model_card=False)
-    reranker.write_curve(curve, finished)
     quality.write(measured, finished)
     swap_in(finished, out)
 
 
-def _require_ours(out: Path) -> None:
-    """Only an earlier reranker is ever replaced."""
-    empty = not out.exists() or (out.is_dir() and not any(out.iterdir()))
-    if not empty and not (out / reranker.CURVE).is_file():
-        raise BuildError(f"--out {out}: holds something else than an earlier reranker; name another folder")
+def _unfinished(out: Path) -> Path:
+    return out.parent / f"{out.name}.new"
+
+
+def _require_room(out: Path) -> None:
+    """Only an earlier reranker is ever replaced, and an unfinished one beside it.
+
+    One that its owner has put aside cannot be told from one that `swap_in` has, so neither is removed.
+    """
+    for path in (out, _unfinished(out)):
+        empty = not path.exists() or (path.is_dir() and not any(path.iterdir()))
+        if not empty and not (path / reranker.CURVE).is_file():
+            raise BuildError(
+                f"{path}: holds something else than an earlier reranker; name another folder with --out"
+            )
+    if retired(out).exists():
+        raise BuildError(
+            f"{retired(out)}: is in the way of {out.name}, which has this name while it is replaced; move it "
+            "elsewhere, or name another folder with --out"
+        )
 
 
 def _line(point: RerankerPoint) -> str:

@@ -15,7 +15,7 @@ from sentence_transformers import CrossEncoder
 from build_tools import quality, recipe_yaml, train_reranker
 from build_tools.distill import reranker
 from build_tools.distill.cross_encoder import Scorer
-from build_tools.distill.reranker import RerankerSpec
+from build_tools.distill.reranker import Lists, RerankerSpec
 from build_tools.errors import BuildError, DataError, RecipeError
 from build_tools.progress import Progress
 from build_tools.quality import QualityCard
@@ -143,6 +143,26 @@ def test_a_second_call_trains_nothing(run: Run, tmp_path: Path, monkeypatch: pyt
         run(spec=RerankerSpec(base=str(tmp_path / "reranker"), max_tokens=48))
 
 
+def test_other_candidates_of_the_same_queries(
+    run: Run, recipe: Recipe, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Scores of what was read before are not taken for theirs, even where the reranker is the same."""
+    mine = train_reranker._mine
+    lists: list[Lists] = []
+
+    def first(*arguments: object) -> Lists:
+        lists.append(lists[0] if lists else mine(*arguments))  # type: ignore[arg-type]
+        return lists[0]
+
+    monkeypatch.setattr(train_reranker, "_mine", first)
+    run()
+    path = folder / "corpus.jsonl"
+    path.write_text(path.read_text("utf-8").replace("yeast", "mast"), "utf-8")
+    again = run()
+    shutil.rmtree(folder.parent / "build")
+    assert again == run()
+
+
 def test_an_interrupted_run_goes_on(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Killed while it saves its second checkpoint: the next call does the second step alone."""
     expected = run(out="whole")
@@ -210,10 +230,55 @@ def test_one_query(run: Run, folder: Path) -> None:
         run()
 
 
-def test_a_folder_of_something_else(run: Run, tmp_path: Path) -> None:
-    """Nobody's files are replaced; and that is found before any work."""
-    (tmp_path / "mine").mkdir()
-    (tmp_path / "mine" / "thesis.txt").write_text("years of work", "utf-8")
-    with pytest.raises(BuildError, match="holds something else than an earlier reranker"):
+@pytest.mark.parametrize("name", ["mine", "mine.new"])
+def test_a_folder_of_something_else(run: Run, tmp_path: Path, name: str) -> None:
+    """Nobody's files are replaced, nor those beside it; and that is found before any work."""
+    (tmp_path / name).mkdir()
+    (tmp_path / name / "thesis.txt").write_text("years of work", "utf-8")
+    with pytest.raises(BuildError, match=rf"{name}: holds something else than an earlier reranker"):
         run(out="mine")
+    assert (tmp_path / name / "thesis.txt").exists()
     assert not (tmp_path / "build").exists()
+
+
+def test_an_earlier_reranker_put_aside(run: Run, tmp_path: Path) -> None:
+    """By its owner, as far as anybody knows: it is not removed."""
+    (tmp_path / "reranker.old").mkdir()
+    (tmp_path / "reranker.old" / reranker.CURVE).write_text("", "utf-8")
+    with pytest.raises(BuildError, match=r"reranker\.old: is in the way"):
+        run()
+    assert (tmp_path / "reranker.old" / reranker.CURVE).exists()
+
+
+def test_here(run: Run, recipe: Recipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Into the folder that the command is called in, whatever an interrupted run has left beside it."""
+    here = tmp_path / "here"
+    for folder in (here, here.with_name("here.new")):
+        folder.mkdir()
+    (here.with_name("here.new") / reranker.CURVE).write_text("", "utf-8")
+    (here.with_name("here.new") / "left.bin").write_bytes(b"half")
+    monkeypatch.chdir(here)
+    train_reranker.train_reranker(
+        recipe, spec_with_one_epoch(recipe), build=tmp_path / "build", out=Path(), progress=Progress()
+    )
+    assert (here / reranker.CURVE).is_file()
+    assert not (here / "left.bin").exists()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["beir", "build", "here"]
+
+
+def test_an_interrupted_write_is_known_for_ours(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The next call is not refused for the sake of what it left."""
+    save = CrossEncoder.save
+
+    def interrupted(self: CrossEncoder, path: str, **options: bool) -> None:
+        save(self, path, **options)
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(CrossEncoder, "save", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            run()
+    run()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["beir", "build", "reranker"]
