@@ -10,22 +10,27 @@ from __future__ import annotations
 
 import importlib
 import sys
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from types import ModuleType
 from typing import Any
 
+# One at a time, or the stand-ins of two threads would mix. A signal handler may come in between.
+_IMPORTING = threading.RLock()
+
 
 def import_without(name: str, unused: Sequence[str]) -> ModuleType:
-    """Imports the module `name`; those of `unused` that are not loaded yet stay unloaded.
+    """Imports the module `name`, whole; those of `unused` that are not loaded yet stay unloaded.
 
     Raises:
         ImportError: there is no such module.
     """
-    if name in sys.modules:
-        return sys.modules[name]
-    with _stand_ins([module for module in unused if module not in sys.modules]):
-        return importlib.import_module(name)
+    with _IMPORTING:
+        if name in sys.modules:  # perhaps half, where a thread imports it without us: the import system waits
+            return importlib.import_module(name)
+        with _stand_ins([module for module in unused if module not in sys.modules]):
+            return importlib.import_module(name)
 
 
 @contextmanager

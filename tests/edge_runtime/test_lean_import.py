@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
@@ -71,6 +73,31 @@ def test_an_import_that_fails_leaves_nothing_behind() -> None:
     """The stand-ins go, whatever happens."""
     with pytest.raises(ImportError):
         import_without("lean_no_such_library", UNUSED)
+    assert not set(UNUSED) & set(sys.modules)
+
+
+@pytest.mark.usefixtures("library")
+def test_threads_get_it_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever comes while another one is importing it waits."""
+    pause = ModuleType("lean_pause")
+    pause.begun, pause.go = begun, go = threading.Event(), threading.Event()  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "lean_pause", pause)
+    slow = "import lean_pause\nlean_pause.begun.set()\nlean_pause.go.wait(10)\n"
+    (tmp_path / "lean_library.py").write_text(slow + LIBRARY, "utf-8")
+    whole = []
+
+    def use() -> None:
+        whole.append(hasattr(import_without("lean_library", UNUSED), "show"))
+
+    first, second = threading.Thread(target=use), threading.Thread(target=use)
+    first.start()
+    assert begun.wait(10)
+    second.start()
+    second.join(0.2)
+    go.set()
+    first.join(10)
+    second.join(10)
+    assert whole == [True, True]
     assert not set(UNUSED) & set(sys.modules)
 
 
