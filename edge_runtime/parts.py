@@ -67,7 +67,9 @@ class Parts:
         return cls(bundle, tower, dense=dense, documents=documents, ranker=ranker, second=second)
 
     def close(self) -> None:
-        """Waits for those in the gate, then frees everything. Calling it again does nothing."""
-        if self.gate.shut():
-            for part in (self.ranker, self.second, self.documents, self.bundle):
-                part.close()
+        """Frees everything once those in the gate have left (`Gate.shut`). Calling it again does nothing."""
+        self.gate.shut(self._free)
+
+    def _free(self) -> None:
+        for part in (self.ranker, self.second, self.documents, self.bundle):
+            part.close()

@@ -15,8 +15,10 @@ def test_lets_calls_through_until_it_is_shut() -> None:
     gate = Gate()
     with gate.passage(), gate.passage():
         pass
-    assert gate.shut() is True
-    assert gate.shut() is False
+    freed: list[str] = []
+    gate.shut(lambda: freed.append("first"))
+    gate.shut(lambda: freed.append("second"))
+    assert freed == ["first"]
     with pytest.raises(ClosedError, match="this retriever is closed; open the bundle again"), gate.passage():
         pass
 
@@ -26,7 +28,9 @@ def test_a_call_that_fails_still_leaves() -> None:
     gate = Gate()
     with pytest.raises(ZeroDivisionError), gate.passage():
         raise ZeroDivisionError
-    assert gate.shut() is True
+    freed: list[str] = []
+    gate.shut(lambda: freed.append("all"))
+    assert freed == ["all"]
 
 
 def test_shutting_waits_for_the_last_call() -> None:
@@ -35,8 +39,7 @@ def test_shutting_waits_for_the_last_call() -> None:
     shut = threading.Event()
 
     def close() -> None:
-        gate.shut()
-        shut.set()
+        gate.shut(shut.set)
 
     with gate.passage():
         thread = threading.Thread(target=close)
@@ -50,3 +53,41 @@ def test_shutting_waits_for_the_last_call() -> None:
         assert not shut.is_set()
     thread.join(10)
     assert shut.is_set()
+
+
+def test_a_call_may_shut_the_gate_that_it_is_in() -> None:
+    """As a signal handler does that has interrupted one; waiting would never end, the last to leave frees."""
+    gate = Gate()
+    freed: list[str] = []
+    with gate.passage():
+        with gate.passage():
+            gate.shut(lambda: freed.append("all"))
+        gate.shut(lambda: freed.append("again"))
+        with pytest.raises(ClosedError), gate.passage():
+            pass
+        assert not freed
+    assert freed == ["all"]
+    gate.shut(lambda: freed.append("again"))
+    assert freed == ["all"]
+
+
+def test_another_thread_may_be_the_last_to_leave() -> None:
+    """And frees what the call that shut the gate could not."""
+    gate = Gate()
+    entered, leave = threading.Event(), threading.Event()
+    freed: list[int] = []
+
+    def stay() -> None:
+        with gate.passage():
+            entered.set()
+            leave.wait(10)
+
+    thread = threading.Thread(target=stay)
+    thread.start()
+    assert entered.wait(10)
+    with gate.passage():
+        gate.shut(lambda: freed.append(threading.get_ident()))
+    assert not freed
+    leave.set()
+    thread.join(10)
+    assert freed == [thread.ident]
