@@ -48,6 +48,6 @@ class Source:
             if directory is None:
                 return None
             found = Path(directory, manifests.FILENAME).stat()
-        except (OSError, StoreError):
+        except (OSError, StoreError, TypeError, ValueError):  # what is wrong, `open` says
             return None
         return str(directory), found.st_ino, found.st_size, found.st_mtime_ns
