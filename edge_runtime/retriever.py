@@ -224,8 +224,15 @@ class Retriever:
         return Results(found, encoder=ranked.encoder, dropped=ranked.dropped)
 
     def tokenize(self, text: str) -> list[int]:
-        """The token ids that the encoder is given for a query, its prompt included."""
-        return self._current.parts.tower.tokenize(text)
+        """The token ids that the encoder is given for a query, its prompt included.
+
+        Raises:
+            QueryError: not text, or blank.
+            ClosedError: after `close`.
+        """
+        cleaned = arguments.clean(text, "text")
+        with self._current.answering() as parts:
+            return parts.tower.tokenize(cleaned)
 
     def info(self) -> Info:
         """What is open."""
@@ -248,7 +255,10 @@ class Retriever:
         return self._current.exchange()
 
     def close(self) -> None:
-        """Waits for searches under way, then frees everything. Calling it again does nothing."""
+        """Waits for searches under way, then frees everything. Calling it again does nothing.
+
+        A signal handler may call it, too: the search that it has interrupted goes on, then frees everything.
+        """
         self._current.close()
 
     def __enter__(self) -> Retriever:

@@ -162,6 +162,8 @@ def test_refuses_what_is_no_text(retriever: Retriever, query: Any) -> None:
         retriever.search(query)
     with pytest.raises(ValueError, match="query"):
         retriever.search(query)
+    with pytest.raises(QueryError, match=f"text: expected text; found {type(query).__name__}"):
+        retriever.tokenize(query)
 
 
 @pytest.mark.parametrize("mode", MODES)
@@ -277,11 +279,33 @@ def test_a_closed_retriever_says_so(bundle: Path) -> None:
         lambda: opened.search("dough"),
         lambda: opened.search_batch(["dough"]),
         lambda: opened.encode(["dough"]),
+        lambda: opened.tokenize("dough"),
     )
     for call in calls:
         with pytest.raises(ClosedError, match="this retriever is closed; open the bundle again"):
             call()
     assert opened.info().name == "tiny"
+
+
+def test_tokenizes_what_a_search_would(retriever: Retriever) -> None:
+    """Lone surrogates and blanks around a query included."""
+    assert retriever.tokenize("\n dough\ud800 ") == retriever.tokenize("dough?")
+
+
+def test_a_search_may_close_it(bundle_copy: Path) -> None:
+    """As a signal handler does that has interrupted one: it ends with its hits, then everything is freed."""
+    opened = edge_runtime.open(bundle_copy)
+    expected = opened.search("dough", k=3)
+
+    def close(stage: str) -> None:
+        if stage == "lexical":
+            opened.close()
+
+    found = opened.search_in_laps("dough", k=3, mode="hybrid", lap=close)
+    assert found == expected
+    assert f"{bundle_copy}/lexical" not in Path("/proc/self/maps").read_text()
+    with pytest.raises(ClosedError):
+        opened.search("dough")
 
 
 def test_threads_get_what_one_caller_gets(retriever: Retriever) -> None:
