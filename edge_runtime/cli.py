@@ -25,6 +25,7 @@ FAILED, INTERRUPTED = 1, 130
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs one command and returns the exit status: 0, 1 for an error of ours, 2 usage, 130 Ctrl-C."""
+    _open_closed_streams()
     options = _parse(arguments)
     _accept_any_text()
     try:
@@ -55,6 +56,14 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     if words:
         options.query += words[literal:]
     return options
+
+
+def _open_closed_streams() -> None:
+    """Python has None in place of those that the caller closed: nothing is read there, nothing goes there."""
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            # The lowest descriptor that is free: its own, so that no file of the bundle gets it.
+            setattr(sys, name, open(os.open(os.devnull, os.O_RDWR), mode, closefd=False))  # noqa: SIM115
 
 
 def _accept_any_text() -> None:

@@ -350,6 +350,22 @@ def test_a_full_disk_is_one_error(bundle: Path) -> None:
     assert done.stderr == "edge-runtime: [Errno 28] No space left on device\n"
 
 
+@pytest.mark.parametrize(
+    ("command", "printed"),
+    [
+        ("search $BUNDLE <&-", ""),
+        ("info $BUNDLE >&-", ""),
+        ("--help >&-", ""),
+        ("info $BUNDLE/none 2>&-; [ $? = 1 ]", ""),
+        ("duplicates $BUNDLE --threshold 1 2>&-", "no duplicates found\n"),
+    ],
+)
+def test_a_stream_may_be_closed(bundle: Path, command: str, printed: str) -> None:
+    """As services and cron jobs have it: nothing comes of it, nothing goes there."""
+    done = shell(f"$RUN {command}", bundle)
+    assert (done.returncode, done.stdout, done.stderr) == (0, printed, "")
+
+
 @pytest.mark.parametrize("environment", [{"LC_ALL": "C"}, {"PYTHONIOENCODING": "ascii"}, {"PYTHONUTF8": "0"}])
 def test_any_bytes_may_be_asked_anywhere(bundle: Path, environment: dict[str, str]) -> None:
     """Questions that are not UTF-8, in arguments or on stdin, on terminals that know only ASCII."""
