@@ -21,13 +21,16 @@ from itertools import pairwise
 from edge_runtime.languages import MAX_TERM_CHARS as MAX_TERM_CHARS
 from edge_runtime.languages import Stemmer as Stemmer
 from edge_runtime.languages import cutter
+from edge_runtime.marks import MARKS
 
-VERSION = "1"
-"""Raised whenever a text could give other terms than before: an index fits one version only."""
+VERSION = "2"
+"""Raised whenever a text could give other terms than before: an index fits one version only, as a rule."""
 
-# Vowel signs and accents are no word characters to `re`; without them Hindi or Arabic falls to pieces.
-_MARKS = "".join(chr(i) for i in range(0x300, 0x1100) if unicodedata.category(chr(i))[0] == "M")
-_RUN = rf"[^\W_]+(?:[{_MARKS}]+[^\W_]*)*"
+READABLE = ("1", VERSION)
+"""Versions whose indexes are read. To 1, marks above U+10FF were no parts of words: in Khmer such an index
+finds what it always did, in Javanese and the like words without marks, in other scripts everything."""
+
+_RUN = rf"[^\W_]+(?:[{MARKS}]+[^\W_]*)*"
 _NAME = re.compile(rf"{_RUN}(?:(?:[-.\u2010]|_+){_RUN})*")
 _BETWEEN_PARTS = re.compile(
     r"[-.\u2010]|_+|(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[0-9])|(?<=[A-Z])(?=[A-Z][a-z])",

@@ -143,6 +143,13 @@ def test_a_megabyte_of_query(build):
     assert rows(index, " " * lexical.MAX_QUERY_CHARS + "pump") == []
 
 
+def test_pairs_count_in_a_long_question_without_spaces(build):
+    """Rather than its single characters, which one passage has in another order."""
+    asked = "".join(map(chr, range(0x4E00, 0x4E00 + lexical.MAX_QUERY_TERMS - 8)))
+    _, reader = build([asked[::2] + asked[1::2], asked[:30]])
+    assert rows(reader(), asked) == [1, 0]
+
+
 def test_repeated_terms_count_as_often_as_they_occur(build):
     """As in bm25s, saying a word twice doubles its weight."""
     _, reader = build()
@@ -202,8 +209,17 @@ def test_another_way_of_splitting(build):
     """An index whose terms were made differently would find the wrong things: it is refused."""
     spec, reader = build()
     other = dataclasses.replace(spec, writer={**spec.writer, "words": "0"})
-    with pytest.raises(CompatibilityError, match=r"version 0, this runtime splits by version 1"):
+    with pytest.raises(
+        CompatibilityError, match=rf"version 0, this runtime splits by version {words.VERSION}"
+    ):
         reader(other)
+
+
+def test_an_earlier_way_of_splitting(build):
+    """Version 1 differs for scripts with signs above U+10FF alone; its indexes are still read."""
+    spec, reader = build()
+    index = reader(dataclasses.replace(spec, writer={**spec.writer, "words": "1"}))
+    assert rows(index, "pump") == [2]
 
 
 @pytest.mark.parametrize(
