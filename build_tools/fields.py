@@ -40,14 +40,29 @@ def write(directory: Path, names: Sequence[str]) -> None:
         with closing(sqlite3.connect(path)) as connection:
             connection.execute("PRAGMA journal_mode = OFF")
             connection.execute("PRAGMA synchronous = OFF")
+            check(directory, names)
             connection.executescript(FIELDS_SCHEMA)
             connection.execute(_ENTRIES)
             connection.executemany("INSERT INTO entries VALUES (?, ?, ?)", _entries(directory, names))
-            _check_found(connection, names)
             connection.executemany("INSERT INTO fields VALUES (?, ?, ?)", _rows(connection))
             connection.commit()
     except sqlite3.Error as error:
         raise BuildError(f"{path}: cannot be written ({error})") from None
+
+
+def check(directory: Path, names: Sequence[str]) -> None:
+    """Looks for each field, no further than to the first document that has it.
+
+    Raises:
+        BuildError: no document has one of them.
+    """
+    missing = list(names)
+    for _, metadata in documents.metadata(directory):
+        missing = [name for name in missing if name not in metadata]
+        if not missing:
+            return
+    if missing:
+        raise BuildError(f"filters.indexed: no document has the metadata field {shown(missing[0])}")
 
 
 def spec_of(names: tuple[str, ...]) -> FieldsSpec | None:
@@ -71,17 +86,11 @@ def _values(value: object) -> Iterable[Value]:
         if each is None or isinstance(each, bool):
             yield NAMED[json.dumps(each)]
         elif isinstance(each, int):
-            # Beyond 64 bits SQLite reads a JSON integer as a float, and so do filters.
-            yield each if -(2**63) <= each < 2**63 else float(each)
+            # Beyond 64 bits SQLite reads a JSON integer as a float, and so do filters. From its digits, for
+            # one that no float holds is infinite then, as it is to SQLite.
+            yield each if -(2**63) <= each < 2**63 else float(str(each))
         elif isinstance(each, (float, str)):
             yield each
-
-
-def _check_found(connection: sqlite3.Connection, names: Sequence[str]) -> None:
-    found = {name for (name,) in connection.execute("SELECT DISTINCT field FROM entries")}
-    for name in names:
-        if name not in found:
-            raise BuildError(f"filters.indexed: no document has the metadata field {shown(name)}")
 
 
 def _rows(connection: sqlite3.Connection) -> Iterator[tuple[str, Value, bytes]]:

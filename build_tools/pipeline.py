@@ -13,13 +13,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from build_tools import index
+from build_tools import fields, index
 from build_tools.compile.tflite import check_installed
 from build_tools.distill import distil
 from build_tools.distill.cross_encoder import Scorer
 from build_tools.distill.distil import Course
 from build_tools.distill.lessons import Lesson
 from build_tools.errors import BuildError, ModelError
+from build_tools.evaluate import Questions
 from build_tools.progress import Progress
 from build_tools.recipe import Recipe
 from build_tools.reduction import Reduction
@@ -32,7 +33,7 @@ from build_tools.stages.corpus import (
     reduce_vectors,
 )
 from build_tools.stages.indexes import build_index, build_lexical
-from build_tools.stages.joining import join
+from build_tools.stages.joining import join, read_questions
 from build_tools.stages.lessons import draw_queries, make_lessons
 from build_tools.stages.reranking import CompiledReranker, make_reranker
 from build_tools.stages.rungs import Encoder, make_encoders
@@ -69,7 +70,9 @@ def make_parts(recipe: Recipe, workspace: Workspace, progress: Progress) -> Part
     """
     tower = _load_tower(recipe, progress)
     corpus = read_corpus(recipe, tower, workspace, progress)
-    # Where its library is missing, to fail now rather than in an hour.
+    # Where a field or the index' library is missing, to fail now rather than in an hour.
+    if recipe.filters.indexed:
+        fields.check(corpus.stage.directory, recipe.filters.indexed)
     index.writer(index.strategy(recipe.index, corpus.passages, tower.ndim))
     learnt = _learn(recipe, tower, corpus, workspace, progress)
     index_path, index_spec = build_index(recipe, learnt.vectors, learnt.held_out, workspace, progress)
@@ -116,6 +119,7 @@ class _Learnt:
     teacher: Teacher
     vectors: DocumentVectors
     held_out: Lesson
+    questions: Questions | None
     encoders: tuple[Encoder, ...]
     reranker: CompiledReranker | None
 
@@ -149,6 +153,7 @@ def _learn(
     # Before the training: it is made in seconds, or refused.
     reranker = make_reranker(recipe.reranker, workspace, progress) if recipe.reranker else None
     drawn = draw_queries(recipe, corpus, workspace, progress)
+    questions = read_questions(recipe, corpus)
     full, key = encode_corpus(recipe, tower, corpus, workspace, progress)
     teacher, vectors = reduce_vectors(recipe.teacher, tower, full, key, workspace, progress, fitted=fitted)
     lessons = make_lessons(recipe, teacher, corpus, vectors, drawn, workspace, progress)
@@ -166,7 +171,7 @@ def _learn(
         for spec in recipe.encoders
         for encoder in make_encoders(spec, course, recipe.compile, lessons.key, workspace, progress)
     )
-    return _Learnt(teacher, vectors, lessons.held_out, encoders, reranker)
+    return _Learnt(teacher, vectors, lessons.held_out, questions, encoders, reranker)
 
 
 def _parts(
@@ -189,5 +194,14 @@ def _parts(
         index_spec=index[1],
         lexical=lexical[0],
         lexical_spec=lexical[1],
-        fusion=join(recipe, learnt.teacher, corpus, learnt.vectors, learnt.held_out, lexical, progress),
+        fusion=join(
+            recipe,
+            learnt.teacher,
+            corpus,
+            learnt.vectors,
+            learnt.held_out,
+            learnt.questions,
+            lexical,
+            progress,
+        ),
     )

@@ -121,5 +121,5 @@ def read(home: Path) -> Record | None:
     """The record of a build folder, None where there is none that this version can read."""
     try:
         return schema.decode(Record, yaml.safe_load((home / FILENAME).read_text("utf-8")))
-    except (OSError, yaml.YAMLError, schema.SchemaError):
+    except (OSError, ValueError, yaml.YAMLError, schema.SchemaError):  # not UTF-8, a date that there is not
         return None

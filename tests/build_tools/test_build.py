@@ -370,6 +370,8 @@ def test_two_builds_at_once(home: Path, recipe: Recipe) -> None:
         (["queries.log=missing.txt"], DataError, "missing.txt: cannot be read"),
         (["queries.labels={source: csv, path: missing.csv}"], DataError, r"missing\.csv: "),
         (["queries.labels={source: beir}"], DataError, "source beir needs a folder"),
+        (["fusion.labels={source: csv, path: missing.csv}"], DataError, r"missing\.csv: "),
+        (["filters.indexed=[sektion]"], BuildError, "no document has the metadata field 'sektion'"),
         (["corpus.source=beir", "corpus.path=BEIR", "corpus.fields={}"], DataError, "no split 'test'"),
     ],
 )
@@ -424,6 +426,9 @@ def test_the_record_comes_back(home: Path, recipe: Recipe) -> None:
     assert known is not None
     assert known.recipe == recipe
     assert record.read(home / "stages") is None
+    for foreign in (b"inputs: \xff\xfe", b"inputs: 2026-99-99"):
+        (home / record.FILENAME).write_bytes(foreign)
+        assert record.read(home) is None
 
 
 def test_what_stands_behind_a_bundle(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -52,6 +52,16 @@ def test_documents_by_value(tmp_path: Path) -> None:
     ]
 
 
+def test_integers_that_no_double_holds(tmp_path: Path) -> None:
+    """Count as infinite, as SQLite reads them where a field is not indexed."""
+    large = 10**309
+    documents.write((Passage(str(n), 0, "", "text", {"n": n}) for n in (large, -large, 1)), tmp_path)
+    fields.write(tmp_path, ["n"])
+    with closing(sqlite3.connect(tmp_path / fields.FILENAME)) as connection:
+        found = [value for (value,) in connection.execute("SELECT value FROM fields")]
+    assert found == [float("-inf"), 1, float("inf"), b"present"]
+
+
 def test_the_same_documents_give_the_same_bytes(tmp_path: Path) -> None:
     """Over whatever was there, and in any folder."""
     for name in ("one", "two"):
