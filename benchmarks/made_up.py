@@ -61,9 +61,11 @@ class Made:
     @contextmanager
     def selection(self, indexed: Sequence[str]) -> Iterator[Selection]:
         """What filters ask, with an index of some fields."""
-        index_file = self.folder / fields.FILENAME if indexed else None
         opened = Selection(
-            self.folder / documents.FILENAME, self.passages, fields=index_file, indexed=indexed
+            lambda: self.folder / documents.FILENAME,
+            self.passages,
+            fields=(lambda: self.folder / fields.FILENAME) if indexed else None,
+            indexed=indexed,
         )
         yield opened
         opened.close()

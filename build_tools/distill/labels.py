@@ -69,6 +69,7 @@ def read_labels(
     *,
     evaluation: EvaluationSpec,
     setting: str = "queries.labels",
+    updated: bool = False,
 ) -> Labels:
     """The labelled pairs that `spec` names.
 
@@ -76,6 +77,7 @@ def read_labels(
         documents: the directory of the built documents (`build_tools.documents`).
         evaluation: what the bundle is measured on, when the corpus is a BEIR folder.
         setting: where the recipe has `spec`, for messages.
+        updated: whether documents may have been taken out since the labels were written.
 
     Raises:
         DataError: the labels cannot be read, share queries with the evaluation, or fit no document.
@@ -83,7 +85,7 @@ def read_labels(
     if spec.source == "beir":
         pairs, unknown = _from_qrels(spec, corpus, documents, evaluation, setting)
     elif spec.source == "csv":
-        pairs, unknown = _from_csv(spec, corpus, documents, setting)
+        pairs, unknown = _from_csv(spec, corpus, documents, setting, updated)
     else:
         pairs, unknown = _from_titles(documents, setting), 0
     tests = {fold(text) for text in evaluation_queries(corpus, evaluation)}
@@ -183,7 +185,7 @@ class _Line:
 
 
 def _from_csv(
-    spec: LabelsSpec, corpus: CorpusSpec, documents: Path, setting: str
+    spec: LabelsSpec, corpus: CorpusSpec, documents: Path, setting: str, updated: bool
 ) -> tuple[list[LabelledPair], int]:
     lines = list(_lines(spec, setting))
     keys = set(store.keys(documents))
@@ -191,8 +193,8 @@ def _from_csv(
     known = _keys_of_texts(texts, store.read(documents)) if texts else {}
     known.update({line.document: line.document for line in lines if line.document in keys})
     lost = [line for line in lines if line.document not in known]
-    # Documents are missing on purpose only where the recipe says so.
-    if lost and corpus.limit is None and corpus.on_error == "fail":
+    # Documents are missing on purpose only where the recipe says so, or somebody has taken them out.
+    if lost and not updated and corpus.limit is None and corpus.on_error == "fail":
         raise DataError(
             f"{lost[0].origin}: expected the key or the whole text of a document in column "
             f"{spec.document!r}; found {_shortened(lost[0].document)!r}, which is neither"

@@ -36,12 +36,17 @@ _SAMPLE, _BEGINNING = 500, 1000  # passages, and characters of each
 
 @dataclass(frozen=True, slots=True)
 class Corpus:
-    """The documents, read, cut and stored. `key` changes when any passage does."""
+    """The documents, read, cut and stored. `key` changes when any passage does.
+
+    Attributes:
+        existing: whether they are those of a bundle, which may have been updated since it was built.
+    """
 
     stage: Stage
     key: str
     documents: int
     passages: int
+    existing: bool = False
 
     def contents(self) -> Iterator[str]:
         """What the towers and the word index read, in row order."""
@@ -97,7 +102,7 @@ def corpus_of(directory: Path, bundle: Manifest) -> Corpus:
     """The documents of an existing bundle, its bytes checked; their source need not be there any more."""
     key = bundle.entry(documents.FILENAME).sha256
     found = bundle.documents
-    return Corpus(Stage(directory, key), key, found.documents, found.passages)
+    return Corpus(Stage(directory, key), key, found.documents, found.passages, existing=True)
 
 
 def encode_corpus(

@@ -69,7 +69,11 @@ def draw_queries(recipe: Recipe, corpus: Corpus, workspace: Workspace, progress:
     found = None
     if recipe.queries.labels:
         found = labels.read_labels(
-            recipe.queries.labels, recipe.corpus, corpus.stage.directory, evaluation=recipe.evaluation
+            recipe.queries.labels,
+            recipe.corpus,
+            corpus.stage.directory,
+            evaluation=recipe.evaluation,
+            updated=corpus.existing,
         )
         progress.say(f"labels     {len(found.pairs):,} pairs of {len(found.queries):,} queries")
     drawn, stage = _draw(recipe, corpus, found, workspace, progress)

@@ -170,6 +170,15 @@ def test_csv(built: Path, tmp_path: Path) -> None:
     assert (labels.barred, labels.unknown) == (0, 0)
 
 
+def test_a_document_that_an_update_took_out(built: Path, tmp_path: Path) -> None:
+    """Its label is counted and passed over."""
+    path = tmp_path / "labels.csv"
+    path.write_text("query,document\nwhat rises,yeast\nwhat fell,gone\n", "utf-8")
+    labels = read_labels(LabelsSpec("csv", path=str(path)), JSONL, built, evaluation=EVALUATION, updated=True)
+    assert labels.pairs == (LabelledPair("what rises", "yeast", 1),)
+    assert labels.unknown == 1
+
+
 def test_tsv_and_other_columns(built: Path, tmp_path: Path) -> None:
     """A .tsv file has tabs; the recipe names the columns."""
     path = tmp_path / "labels.tsv"
