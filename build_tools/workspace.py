@@ -93,15 +93,16 @@ def new_array(path: Path, dtype: DTypeLike, shape: tuple[int, ...]) -> Any:
     """An .npy file to be filled in place, mapped.
 
     Its space is taken now. A page that a full disk has no room for is found when it is written, and then the
-    system ends the process.
+    system ends the process. (macOS cannot take it so.)
 
     Raises:
         OSError: it cannot be written, or there is no room for it.
     """
     try:
         array: Any = npy_format.open_memmap(path, "w+", np.dtype(dtype), shape, version=(1, 0))
-        with path.open("r+b") as file:
-            os.posix_fallocate(file.fileno(), 0, path.stat().st_size)
+        if hasattr(os, "posix_fallocate"):
+            with path.open("r+b") as file:
+                os.posix_fallocate(file.fileno(), 0, path.stat().st_size)
     except OSError as error:
         with suppress(OSError):
             path.unlink(missing_ok=True)

@@ -61,19 +61,10 @@ class TfliteEncoder(Encoder):
             EngineError: neither package is installed, or the one that is refuses the file.
         """
         module, engine = _import(spec)
+        loaded = _load_delegates(module, delegates)
         with MAPPING:
             known = mapped(path)  # by others
-            interpreter, loaded = None, _load_delegates(module, delegates)
-            if loaded:
-                interpreter = _delegated(module, path, spec, threads, loaded)
-            try:
-                if interpreter is None:
-                    # From the path, which is mapped; bytes would be a copy for the encoder's life.
-                    interpreter = module.Interpreter(model_path=str(path), num_threads=threads)
-                found = interpreter.get_signature_list()
-            except Exception as error:  # ValueError and RuntimeError, by what is wrong
-                raise EngineError(f"{path}: {engine} refuses this encoder ({first_line(error)})") from None
-            _check_signatures(found, spec, path)
+            interpreter = _interpreter(module, engine, path, spec, threads, loaded)
             if loaded:
                 engine = f"{engine} ({', '.join(Path(name).name for name in loaded)})"
             encoder = cls(interpreter, spec, engine=engine)
@@ -146,6 +137,22 @@ def _import(spec: EncoderSpec) -> tuple[Any, str]:
         f"encoder {spec.id} needs LiteRT ({'; '.join(problems)}); "
         "install it: pip install 'edge-runtime[tflite]'"
     )
+
+
+def _interpreter(
+    module: Any, engine: str, path: Path, spec: EncoderSpec, threads: int, loaded: dict[str, Any]
+) -> Any:
+    """What runs the file: with all delegates, or without any and none left in `loaded`."""
+    interpreter = _delegated(module, path, spec, threads, loaded) if loaded else None
+    try:
+        if interpreter is None:
+            # From the path, which is mapped; bytes would be a copy for the encoder's life.
+            interpreter = module.Interpreter(model_path=str(path), num_threads=threads)
+        found = interpreter.get_signature_list()
+    except Exception as error:  # ValueError and RuntimeError, by what is wrong
+        raise EngineError(f"{path}: {engine} refuses this encoder ({first_line(error)})") from None
+    _check_signatures(found, spec, path)
+    return interpreter
 
 
 def _load_delegates(module: Any, delegates: Sequence[Delegate]) -> dict[str, Any]:
