@@ -132,7 +132,12 @@ def train_reranker(
         chooser = ground.judged(questions_of(held_out))
         lists = _mine(training, recipe, spec, ground)
         stage = ground.workspace.stage(
-            "reranker", spec, digest_of(model, model.tokenizer), tuple(lists.queries), lists.passages
+            "reranker",
+            spec,
+            digest_of(model, model.tokenizer),
+            tuple(lists.queries),
+            lists.passages,
+            held_out,
         )
         curve = _train(model, lists, chooser, spec, stage, ground)
         rows = _measure(model, chooser if asked is None else ground.judged(asked), stage, ground)

@@ -27,7 +27,10 @@ class Current:
             follow: whether each use looks for another bundle.
         """
         self._source, self._follow = source, follow
-        self._exchanging = threading.Lock()
+        # One thread at a time opens another, and a signal handler may close in the middle of it: hence the R.
+        self._exchanging = threading.RLock()
+        self._looking = threading.Lock()  # held while a thread of ours looks for another
+        self._closed = False
         self._seen = source.identity()
         self.parts = source.open()
 
@@ -65,31 +68,32 @@ class Current:
 
     def close(self) -> None:
         """Waits for whoever is in it, then frees everything. Calling it again does nothing."""
+        self._closed = True
         with self._exchanging:
             self.parts.close()
 
     def _look(self) -> None:
         """Has another bundle opened if there is one: by a thread, so that no search takes longer for it."""
-        if self._source.identity() == self._seen or not self._exchanging.acquire(blocking=False):
+        if self._source.identity() == self._seen or not self._looking.acquire(blocking=False):
             return
         try:
             threading.Thread(target=self._exchange_quietly, name="edge-runtime reload").start()
         except RuntimeError:  # no more threads; the next search tries again
-            self._exchanging.release()
+            self._looking.release()
 
     def _exchange_quietly(self) -> None:
         try:
-            self._exchange()
+            self.exchange()
         except ClosedError:
             pass
         except Error as error:
             text = f"{error}; the bundle that was open goes on answering"
             warnings.warn(text, DeviceWarning, stacklevel=1)
         finally:
-            self._exchanging.release()
+            self._looking.release()
 
     def _exchange(self) -> bool:
-        if not self.parts.gate.is_open:
+        if self._closed:
             raise closed()
         there = self._source.identity()
         if there == self._seen:
@@ -98,4 +102,7 @@ class Current:
         fresh = self._source.open()
         old, self.parts = self.parts, fresh
         old.close()
+        if self._closed:  # by a signal handler, while this thread was opening
+            fresh.close()
+            raise closed()
         return True

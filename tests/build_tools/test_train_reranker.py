@@ -7,6 +7,8 @@ import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
@@ -161,6 +163,29 @@ def test_other_candidates_of_the_same_queries(
     again = run()
     shutil.rmtree(folder.parent / "build")
     assert again == run()
+
+
+def test_other_answers_to_held_out_queries(run: Run, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Choose another epoch, perhaps: what was chosen by the old ones is not taken."""
+    split = train_reranker._split
+    asked: list[str] = []
+
+    def spied(*arguments: Any) -> Any:
+        both = split(*arguments)
+        asked[:] = both[1]
+        return both
+
+    monkeypatch.setattr(train_reranker, "_split", spied)
+    run()
+    number = [query for query, _ in PAIRS].index(asked[0])
+    path = folder / "qrels/train.tsv"
+    path.write_text(
+        path.read_text("utf-8").replace(f"train{number}\t{PAIRS[number][1]}", f"train{number}\tsailing-1")
+    )
+    trained = Mock(side_effect=reranker.train)
+    monkeypatch.setattr(reranker, "train", trained)
+    run()
+    trained.assert_called_once()
 
 
 def test_an_interrupted_run_goes_on(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -14,6 +14,8 @@ import edge_runtime
 from edge_runtime import Retriever
 from edge_runtime import manifest as manifests
 from edge_runtime.errors import BundleError, ClosedError, DeviceWarning
+from edge_runtime.parts import Parts
+from edge_runtime.source import Source
 from edge_runtime.store.install import install
 from edge_runtime.store.prune import prune
 from edge_runtime.store.switch import rollback
@@ -149,6 +151,27 @@ def test_after_close(put: Put) -> None:
         with pytest.raises(ClosedError):
             call()
     assert retriever.info().version == "1.1.0"
+
+
+def test_closed_in_the_middle_of_a_reload(put: Put, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By a signal handler, in the thread that reloads: neither hangs, and nothing stays open."""
+    put("1.1.0")
+    retriever = edge_runtime.open("tiny")
+    put("1.2.0")
+    opened = []
+    usual = Source.open
+
+    def interrupted(source: Source) -> Parts:
+        retriever.close()
+        opened.append(usual(source))
+        return opened[-1]
+
+    monkeypatch.setattr(Source, "open", interrupted)
+    with pytest.raises(ClosedError):
+        retriever.reload()
+    assert [parts.gate.is_open for parts in opened] == [False]
+    with pytest.raises(ClosedError):
+        retriever.search("yeast and dough")
 
 
 def test_searches_while_it_is_replaced(put: Put) -> None:
