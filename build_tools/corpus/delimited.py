@@ -15,7 +15,10 @@ from build_tools.errors import CorpusError
 from build_tools.recipe import CorpusSpec, Fields
 
 MAX_FIELD_CHARACTERS = 16 << 20
-"""A longer field is a bad record. An unclosed quote would otherwise swallow the rest of the file."""
+"""A longer field is a bad record: the search for the end of an unclosed quote must not fill the memory."""
+
+MAX_ROW_LINES = 1 << 18
+"""The same for a row of more lines, which a list of short ones could fill it with."""
 
 
 def documents(spec: CorpusSpec) -> Iterator[Record]:
@@ -49,22 +52,75 @@ def rows(
 
 
 def _parse(file: TextIO, delimiter: str) -> Iterator[tuple[int, Sequence[str] | csv.Error]]:
-    """Rows that are not blank, each with the line that it starts on, or the error met there."""
-    lines = (line.replace("\0", "") for line in file)
+    """Rows that are not blank, each with the line that it starts on, or the error met there.
+
+    Of a row with a quote that is not closed, the error is at the line where the quote opens, and reading goes
+    on with the line after that.
+    """
+    lines = _Lines(file)
     try:
         reader = csv.reader(lines, delimiter=delimiter, strict=True)
     except (TypeError, ValueError) as error:
         raise CorpusError(f"corpus.delimiter: expected a separator; found {delimiter!r} ({error})") from None
     while True:
-        line_number = reader.line_num + 1
+        lines.row.clear()
         try:
             row: Sequence[str] | csv.Error = _next_row(reader)
         except csv.Error as error:
-            row = error
+            row = _unclosed(error, lines, delimiter)
         except StopIteration:
             return
         if row:
-            yield line_number, row
+            yield lines.number - len(lines.row) + 1, row
+
+
+class _Lines:
+    """The lines of a file; those of the row at hand can be read again.
+
+    Attributes:
+        row: the lines read since it was last cleared.
+        number: of the last line read.
+    """
+
+    def __init__(self, file: TextIO) -> None:
+        self.row: list[str] = []
+        self.number = 0
+        self._file = file
+        self._again: list[str] = []
+
+    def __iter__(self) -> Iterator[str]:
+        return self
+
+    def __next__(self) -> str:
+        if len(self.row) == MAX_ROW_LINES:
+            raise csv.Error(f"more than {MAX_ROW_LINES} lines in one row")
+        line = self._again.pop() if self._again else next(self._file).replace("\0", "")
+        self.row.append(line)
+        self.number += 1
+        return line
+
+    def back_to(self, count: int) -> None:
+        """All lines of the row but the first `count` will be read again."""
+        again = self.row[count:]
+        del self.row[count:]
+        self._again += reversed(again)
+        self.number -= len(again)
+
+
+def _unclosed(error: csv.Error, lines: _Lines, delimiter: str) -> csv.Error:
+    """The error, with `lines` behind the line where the quote of its row opens, and `row` at that line."""
+    at_end = "unexpected end" in str(error)
+    if len(lines.row) == 1 and not at_end:
+        return error
+    # Each line but the last begins inside of quotes. Where others open, there is more than one field.
+    inside = lines.row[1:] if at_end else lines.row[1:-1]
+    opening = 1
+    for place, line in enumerate(inside, 2):
+        if '"' in line and len(_next_row(csv.reader(['"' + line], delimiter=delimiter))) > 1:
+            opening = place
+    lines.back_to(opening)
+    del lines.row[:-1]
+    return csv.Error(f"the quote that opens in this line is not closed ({error})")
 
 
 def _next_row(reader: Iterator[list[str]]) -> list[str]:

@@ -56,11 +56,42 @@ def test_bad_row_does_not_end_the_stream(path: Path, row: bytes, reason: str) ->
     assert (bad.origin, bad.reason) == (f"{path}:3", reason)
 
 
-def test_unclosed_quote(path: Path) -> None:
-    """A quote that never closes is an error, not a document of half a file."""
+@pytest.mark.parametrize(
+    ("rows", "keys", "lines"),
+    [
+        (b'1,"a\n2,b\n3,c\n', ["2", "3"], [2]),
+        (b'1,"a\n2,b\n3,"c"\n4,"d\n5,e', ["2", "3", "5"], [2, 5]),
+        (b'1,a\n2,"b', ["1"], [3]),
+        (b'"1\n",a\n"2\n","b\n3,c\n', ["1\n", "3"], [5]),
+        (b'"1\n","a\n2,b\n"3",c\n', ["2", "3"], [3]),
+        (b'1,"a ""b""\r\n\r\n2,"b"\r\n', ["2"], [2]),
+        (b'1,"' + b"a" * 200_000 + b'\n2,"" ""\n' + b'3,"b\n",\n4,""\n', ["4"], [2, 3, 4]),
+    ],
+)
+def test_unclosed_quote(path: Path, rows: bytes, keys: list[str], lines: list[int]) -> None:
+    """Only the row in which the quote opens is bad, named by that line; those behind it are read."""
+    found = documents(path, b"id,text\n" + rows)
+    assert [d.key for d in found if isinstance(d, Document)] == keys
+    assert [bad.origin for bad in found if isinstance(bad, BadRecord)] == [f"{path}:{n}" for n in lines]
+
+
+def test_unclosed_quote_is_said(path: Path) -> None:
+    """The error says what is wrong with the line that it names."""
     bad = documents(path, b'id,text\n1,"a\n2,b\n')[0]
     assert isinstance(bad, BadRecord)
-    assert (bad.origin, bad.reason) == (f"{path}:2", "malformed row")
+    assert bad.reason == "malformed row"
+    assert "the quote that opens in this line is not closed" in bad.detail
+
+
+def test_unclosed_quote_before_many_lines(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The search for its end stops after so many lines or characters, and none of them is lost."""
+    content = b'id,text\n1,"a\n' + b"".join(b"%d,b\n" % n for n in range(2, 1000))
+    for limit in ("MAX_ROW_LINES", "MAX_FIELD_CHARACTERS"):
+        with monkeypatch.context() as patch:
+            patch.setattr(delimited, limit, 50)
+            found = documents(path, content)
+        assert isinstance(found[0], BadRecord)
+        assert [d.origin for d in found] == [f"{path}:{n}" for n in range(2, 1001)]
 
 
 def test_large_fields_and_the_limit(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
