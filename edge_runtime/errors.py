@@ -23,6 +23,19 @@ Each message names the file or argument, what was expected, what was found and w
 
 from __future__ import annotations
 
+_BARE = {
+    *(RuntimeError, ValueError, TypeError, KeyError, IndexError, OverflowError, MemoryError, OSError),
+    *(UnicodeEncodeError, UnicodeDecodeError),
+}
+
+
+def of_library(error: BaseException) -> bool:
+    """Whether a compiled library may have raised it: they raise Python's own exceptions as they are, and ONNX
+    Runtime classes of its own. Any other is a signal handler's, such as a caller's timeout, and must reach
+    whoever waits for it.
+    """
+    return type(error) in _BARE or type(error).__module__.startswith("onnxruntime.")
+
 
 class Error(Exception):
     """Base of every error raised by this package."""

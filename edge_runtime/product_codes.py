@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 from edge_runtime import stored_vectors
 from edge_runtime.allowed import Allowed
 from edge_runtime.bundle import Bundle
-from edge_runtime.errors import BundleError, CompatibilityError
+from edge_runtime.errors import BundleError, CompatibilityError, of_library
 from edge_runtime.exact_scan import IN_PLACE_A_GATHERED
 from edge_runtime.faiss_library import faiss
 from edge_runtime.manifest import IndexSpec
@@ -165,6 +165,8 @@ def _read(source: str, spec: IndexSpec) -> Any:
     try:
         codes = library.read_index(source)
     except Exception as error:  # faiss raises bare RuntimeError
+        if not of_library(error):
+            raise
         problem = (str(error).strip() or type(error).__name__).splitlines()[-1][-200:]
         raise CompatibilityError(
             f"{source}: faiss {library.__version__} cannot read it ({problem}); written by faiss "

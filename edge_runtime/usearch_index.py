@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from edge_runtime.allowed import Allowed
 from edge_runtime.allowed_scan import AllowedScan
 from edge_runtime.bundle import Bundle
-from edge_runtime.errors import BundleError, CompatibilityError
+from edge_runtime.errors import BundleError, CompatibilityError, of_library
 from edge_runtime.exact_scan import IN_PLACE_A_GATHERED, ExactScan
 from edge_runtime.lean_import import import_without
 from edge_runtime.manifest import IndexSpec
@@ -183,6 +183,8 @@ def opened(bundle: Bundle, path: str, spec: IndexSpec, ndim: int) -> tuple[Any, 
     try:
         index = viewed(view)
     except Exception as error:  # usearch raises bare RuntimeError and ValueError
+        if not of_library(error):
+            raise
         raise CompatibilityError(_unusable(source, spec, str(error))) from None
     if index is None:
         raise CompatibilityError(_unusable(source, spec, "not an index it knows"))

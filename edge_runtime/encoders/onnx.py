@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from edge_runtime.device_config import Provider
 from edge_runtime.encoders.base import Encoder, checked_vector, first_line
 from edge_runtime.encoders.session import open_session
-from edge_runtime.errors import EngineError
+from edge_runtime.errors import EngineError, of_library
 from edge_runtime.manifest import EncoderSpec
 
 _IDS, _MASK = "input_ids", "attention_mask"
@@ -59,6 +59,8 @@ class OnnxEncoder(Encoder):
         try:
             (vectors,) = self._session.run([_OUTPUT], inputs)
         except Exception as error:
+            if not of_library(error):
+                raise
             raise EngineError(f"{self.engine} failed on {ids.size} tokens ({first_line(error)})") from None
         return checked_vector(vectors, self._ndim)
 

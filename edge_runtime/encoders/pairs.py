@@ -15,7 +15,7 @@ import numpy as np
 from edge_runtime.device_config import Provider
 from edge_runtime.encoders.base import first_line
 from edge_runtime.encoders.session import open_session
-from edge_runtime.errors import EngineError
+from edge_runtime.errors import EngineError, of_library
 
 _INPUTS = dict.fromkeys(("input_ids", "attention_mask", "token_type_ids"), "tensor(int64)")
 _OUTPUT = "score"
@@ -65,6 +65,8 @@ class PairScorer:
         try:
             (scores,) = self._session.run([_OUTPUT], inputs)
         except Exception as error:
+            if not of_library(error):
+                raise
             raise EngineError(
                 f"reranker: {self.engine} failed on {ids.size} tokens ({first_line(error)})"
             ) from None

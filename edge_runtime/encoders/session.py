@@ -11,7 +11,7 @@ from typing import Any
 from edge_runtime import cpu
 from edge_runtime.device_config import CPU, FILENAME, Provider
 from edge_runtime.encoders.base import first_line, package_version
-from edge_runtime.errors import DeviceWarning, EngineError
+from edge_runtime.errors import DeviceWarning, EngineError, of_library
 
 SLOW_FUSIONS = ("SkipLayerNormFusion", "BiasGeluFusion")
 """Optimizers of ONNX Runtime that are left out. The first one's operator takes three times as long as the
@@ -92,6 +92,8 @@ def _first_session(
                 enable_fallback=0,  # its own prints to stdout, and forgets the providers that would do
             )
         except Exception as error:  # each failure has its own class in a private module
+            if not of_library(error):
+                raise
             problem = problem or first_line(error)
         else:
             return session, problem

@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from edge_runtime.device_config import FILENAME, Delegate
 from edge_runtime.encoder_spec import EncoderSpec, signature
 from edge_runtime.encoders.base import Encoder, checked_vector, first_line, package_version
-from edge_runtime.errors import ClosedError, DeviceWarning, EngineError
+from edge_runtime.errors import ClosedError, DeviceWarning, EngineError, of_library
 from edge_runtime.residence import AROUND, MAPPING, NOTHING_MAPPED, Residence, mapped
 
 PACKAGES = {"ai_edge_litert": "ai-edge-litert", "tflite_runtime": "tflite-runtime"}
@@ -102,6 +102,8 @@ class TfliteEncoder(Encoder):
                 ids[0, :count] = token_ids
                 outputs = self._runner(length)(input_ids=ids, attention_mask=mask)
             except Exception as error:
+                if not of_library(error):
+                    raise
                 raise EngineError(f"{self.engine} failed on {count} tokens ({first_line(error)})") from None
             self._residence.touch(count * AROUND)  # as long as the interpreter keeps the model mapped
         output: NDArray[Any] = outputs[OUTPUT]
@@ -150,6 +152,8 @@ def _interpreter(
             interpreter = module.Interpreter(model_path=str(path), num_threads=threads)
         found = interpreter.get_signature_list()
     except Exception as error:  # ValueError and RuntimeError, by what is wrong
+        if not of_library(error):
+            raise
         raise EngineError(f"{path}: {engine} refuses this encoder ({first_line(error)})") from None
     _check_signatures(found, spec, path)
     return interpreter
@@ -163,6 +167,8 @@ def _load_delegates(module: Any, delegates: Sequence[Delegate]) -> dict[str, Any
             _check_library(delegate.library)
             loaded[delegate.library] = module.load_delegate(delegate.library, dict(delegate.options))
         except Exception as error:  # OSError from the loader, ValueError from the delegate
+            if not of_library(error):
+                raise
             lines = str(error).strip().splitlines() or [type(error).__name__]
             _warn(delegate.library, lines[-1][:200])  # LiteRT puts the delegate's own words last
     return loaded
@@ -185,6 +191,8 @@ def _delegated(module: Any, path: Path, spec: EncoderSpec, threads: int, loaded:
         )
         made.get_signature_runner(signature(*spec.lengths[:1]))  # a delegate may fail as late as this
     except Exception as error:
+        if not of_library(error):
+            raise
         _warn(", ".join(loaded), first_line(error))
         loaded.clear()
         return None
