@@ -117,10 +117,16 @@ class Event:
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """The whole of a state file: at most one calibration for each bundle; the newest first, events too."""
+    """The whole of a state file: at most one calibration for each bundle; the newest first, events too.
+
+    Attributes:
+        trial: of the current bundle.
+        coming: of a bundle that is about to be the current one, or just became it; see `store.switch`.
+    """
 
     calibrations: tuple[Calibration, ...] = ()
     trial: Trial | None = None
+    coming: Trial | None = None
     events: tuple[Event, ...] = ()
 
     def calibration(self, bundle: str) -> Calibration | None:
@@ -132,9 +138,20 @@ class State:
         others = [known for known in self.calibrations if known.bundle != new.bundle]
         return replace(self, calibrations=(new, *others)[:MAX_CALIBRATIONS])
 
+    def trial_of(self, bundle: str | None) -> Trial | None:
+        """That of a bundle, by its directory's name; None where it has nothing to prove."""
+        return next((each for each in (self.trial, self.coming) if each and each.bundle == bundle), None)
+
     def on_trial(self, bundle: str | None) -> bool:
         """Whether a bundle, by its directory's name, has yet to prove itself."""
-        return self.trial is not None and self.trial.bundle == bundle
+        return self.trial_of(bundle) is not None
+
+    def with_trial(self, bundle: str, changed: Trial | None) -> State:
+        """With another trial, or none, in place of that of a bundle that is on trial; else as it is."""
+        known = self.trial_of(bundle)
+        if known is None:
+            return self
+        return replace(self, **{"trial" if known is self.trial else "coming": changed})  # type: ignore[arg-type]
 
     def having(self, new: Event) -> State:
         """With one more event."""

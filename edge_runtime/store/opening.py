@@ -69,21 +69,21 @@ def _opened(directory: Path, held: int, verify: Verification) -> Bundle:
 def _count(name: str) -> None:
     """One more try, or the way back after the last."""
     try:
-        trial = state.read(name).trial
-        if trial is None or trial.bundle != layout.target(name, layout.CURRENT):
+        trial = state.read(name).trial_of(layout.target(name, layout.CURRENT))
+        if trial is None:
             return
     except (StateError, StoreError):
         return
     if trial.tries < trial.limit:
         with suppress(StateError):
-            state.update(name, _one_more)
+            state.update(name, lambda known: _one_more(known, trial.bundle))
         return
     _roll_back(name, trial.bundle, trial.limit)
 
 
-def _one_more(known: State) -> State:
-    trial = known.trial
-    return known if trial is None else replace(known, trial=replace(trial, tries=trial.tries + 1))
+def _one_more(known: State, bundle: str) -> State:
+    trial = known.trial_of(bundle)
+    return known if trial is None else known.with_trial(bundle, replace(trial, tries=trial.tries + 1))
 
 
 def _roll_back(name: str, bundle: str, limit: int) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import closing, suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from edge_runtime import device_config, state
@@ -73,7 +73,7 @@ def _mark_good(name: str, bundle: str) -> bool:
     """Ends the trial of this bundle: another one may have been installed meanwhile, and has its own."""
 
     def ended(known: State) -> State:
-        return replace(known.having(done), trial=None) if known.on_trial(bundle) else known
+        return known.having(done).with_trial(bundle, None) if known.on_trial(bundle) else known
 
     if not state.read(name).on_trial(bundle):
         return False

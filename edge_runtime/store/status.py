@@ -63,7 +63,7 @@ def _status(name: str) -> Status:
         name=name,
         current=current,
         previous=None if previous == current else previous,
-        trial=known.trial if known.on_trial(current) else None,
+        trial=known.trial_of(current),
         bundles=tuple(kept),
         events=known.events,
         problem=_problem(name),

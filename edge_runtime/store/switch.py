@@ -1,7 +1,8 @@
 """Which bundle a name stands for: changed by one rename of one link, and written down.
 
-The state is written before the link, where it concerns nobody yet: a trial counts only for the bundle that it
-names, once that is current. So no moment has a new bundle without its trial, or an old one with another's.
+A trial is written before the link, beside that of the bundle before, where it concerns nobody yet: it counts
+only for the bundle that it names, while that is current. The other one goes once the link is swapped. So no
+moment has either bundle without its trial, and what a failed install has left of one does no harm.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from pathlib import Path
 from edge_runtime import bundle as bundles
 from edge_runtime import device_config, disk, state
 from edge_runtime.errors import StateError, StoreError
-from edge_runtime.state import Action, Event, Trial
+from edge_runtime.state import Action, Event, State, Trial
 from edge_runtime.store import layout, lock, staging
 from edge_runtime.store.layout import CURRENT, PREVIOUS
 
@@ -35,15 +36,14 @@ def activate(name: str, bundle: str, *, tries: int = 0) -> None:
     old, back = before[CURRENT], before[PREVIOUS]
     unproven = state.readable(name).on_trial(old)
     stays = unproven and back != bundle and back in layout.installed(name)
-    trial = Trial(bundle, limit=tries) if tries and old != bundle else None
-    state.update(name, lambda known: replace(known, trial=trial))
+    state.update(name, lambda known: _awaiting(known, bundle, old, tries))
     folder = layout.folder(name)
     try:
         _clear(folder / CURRENT, folder / PREVIOUS)
         if not stays and old != bundle and old in layout.installed(name):
             disk.replace_link(folder / PREVIOUS, str(old))
         disk.replace_link(folder / CURRENT, bundle)
-        state.update(name, lambda known: known.having(event(bundle, "install", "done")))
+        state.update(name, lambda known: _arrived(known, bundle))
     except BaseException:
         with suppress(OSError):
             _restore(name, before)
@@ -80,12 +80,14 @@ def rollback(name: str, *, reason: str = "asked for", wait_seconds: float = lock
             ) from None
         done = event(current, "rollback", f"back to {previous}: {reason}")
         with suppress(StateError):  # it has happened, written down or not
-            state.update(name, lambda known: replace(known.having(done), trial=None))
+            state.update(name, lambda known: replace(known.having(done), trial=None, coming=None))
         return previous
 
 
 def mark_good(name: str) -> str:
-    """Ends the trial of the current bundle: it stays. Returns its directory's name.
+    """Ends the trial of the current bundle, and of no other that comes meanwhile: it stays.
+
+    Returns its directory's name.
 
     Raises:
         StoreError: none is installed.
@@ -95,7 +97,7 @@ def mark_good(name: str) -> str:
     if current is None:
         raise StoreError(f"{name}: not installed; edge-runtime status lists what is")
     done = event(current, "mark-good", "done")
-    state.update(name, lambda known: replace(known.having(done), trial=None))
+    state.update(name, lambda known: known.having(done).with_trial(current, None))
     return current
 
 
@@ -104,6 +106,22 @@ def event(bundle: str, action: Action, result: str) -> Event:
     result = result.encode("utf-8", "backslashreplace").decode()
     when = datetime.now(timezone.utc).isoformat(timespec="seconds")
     return Event(when, bundle, action, result)
+
+
+def _awaiting(known: State, bundle: str, old: str | None, tries: int) -> State:
+    """Before the swap: with the trials of both, each its own."""
+    if bundle != old:
+        coming = Trial(bundle, limit=tries) if tries else None
+        return replace(known, trial=known.trial_of(old), coming=coming)
+    if tries:  # damaged and put right: it is no newer than it was, so what is good stays good
+        return known.with_trial(bundle, Trial(bundle, limit=tries))
+    return known
+
+
+def _arrived(known: State, bundle: str) -> State:
+    """After it: with that of the bundle alone."""
+    done = known.having(event(bundle, "install", "done"))
+    return replace(done, trial=known.trial_of(bundle), coming=None)
 
 
 def _check(directory: Path) -> None:
