@@ -169,6 +169,8 @@ def _missing_columns(missing: Sequence[str], names: Sequence[str], settings: str
     advice = f"name the right ones under {settings}"
     if len(names) == 1 and settings == "corpus.fields":
         advice = "set corpus.delimiter"
+    elif missing == [Fields().text] and (other := records.in_other_case(missing[0], names)):
+        advice = f"set corpus.fields.text={other}"
     return f"expected the column {wanted} in the header row; found {found}; {advice}"
 
 

@@ -13,7 +13,7 @@ from hashlib import blake2b
 from itertools import islice
 from pathlib import Path
 
-from build_tools.corpus import beir, delimited, jsonl, man, python_library, text, utf8
+from build_tools.corpus import beir, chosen, delimited, jsonl, man, python_library, text, utf8
 from build_tools.corpus.document import Document
 from build_tools.corpus.problems import BadRecord, Record, SkipLog
 from build_tools.errors import CorpusError
@@ -46,11 +46,12 @@ def read(spec: CorpusSpec, *, skipped: SkipLog) -> Iterator[Document]:
     Raises:
         CorpusError: the path is missing or of the wrong kind, no document is found, or, unless
             ``spec.on_error`` is ``skip``, a record is bad. The path is checked before the first document.
+            After the last of them: a field that the recipe chose is in no record.
     """
     if spec.path is not None:
         spec = replace(spec, path=str(checked_path(spec)))
     found = sound(lambda: records(spec), _named(spec), on_error=spec.on_error, skipped=skipped)
-    return islice(found, spec.limit)
+    return islice(chosen.checked(found, spec), spec.limit)
 
 
 def records(spec: CorpusSpec) -> Iterator[Record]:

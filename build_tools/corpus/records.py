@@ -8,9 +8,15 @@ from dataclasses import dataclass
 
 from build_tools.corpus.document import Document
 from build_tools.corpus.problems import BadRecord, Record
+from build_tools.errors import CorpusError
 from build_tools.recipe import Fields
 
 DEFAULT_ID = Fields().id
+
+_OR_NONE = {
+    "id": ", or corpus.fields.id=null to number the records",
+    "title": ", or corpus.fields.title=null for none",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,14 +43,25 @@ def documents(rows: Iterable[Row | BadRecord], fields: Fields) -> Iterator[Recor
 
     The first row decides whether records carry their own key: when it has no field of the default name
     ``id``, all are numbered. A name that the recipe chose itself is required.
+
+    Raises:
+        CorpusError: a record has a key where the first has none, or the first has a field of a default name
+            in other case.
     """
-    numbered: bool | None = True if fields.id is None else None
+    first: Row | None = None
+    numbered = False
     for row in rows:
         if isinstance(row, BadRecord):
             yield row
             continue
-        if numbered is None:
-            numbered = are_numbered(row, fields)
+        if first is None:
+            first, numbered = row, are_numbered(row, fields)
+            _check_case(row, fields)
+        elif numbered and fields.id in row.values:
+            raise CorpusError(
+                f"{row.origin}: record {first.number} has no {fields.id!r}, record {row.number} has; "
+                "give every record one, or set corpus.fields.id=null"
+            )
         try:
             yield _document(row, fields, numbered=numbered)
         except FieldError as error:
@@ -54,6 +71,11 @@ def documents(rows: Iterable[Row | BadRecord], fields: Fields) -> Iterator[Recor
 def are_numbered(first: Row, fields: Fields) -> bool:
     """Whether records are known by number instead of a key; the first row decides."""
     return fields.id is None or (fields.id == DEFAULT_ID and fields.id not in first.values)
+
+
+def in_other_case(name: str, names: Iterable[str]) -> str | None:
+    """The first of `names` that is `name` but for upper and lower case."""
+    return next((other for other in names if other != name and other.casefold() == name.casefold()), None)
 
 
 def key_of(row: Row, name: str) -> str:
@@ -85,6 +107,19 @@ def optional_text_of(row: Row, name: str | None) -> str:
     """
     value = row.values.get(name) if name else None
     return "" if value is None else _text(value, name or "")
+
+
+def _check_case(first: Row, fields: Fields) -> None:
+    default = Fields()
+    for setting in ("id", "title", "text"):
+        name = getattr(fields, setting)
+        if name != getattr(default, setting) or name in first.values:
+            continue
+        if found := in_other_case(name, first.values):
+            raise CorpusError(
+                f"{first.origin}: expected the field {name!r}; found {found!r}; "
+                f"set corpus.fields.{setting}={found}{_OR_NONE.get(setting, '')}"
+            )
 
 
 def _document(row: Row, fields: Fields, *, numbered: bool) -> Document:

@@ -116,6 +116,35 @@ def test_without_key_column_rows_are_numbered(path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("header", "message"),
+    [
+        (
+            "ID,text",
+            "csv:2: expected the field 'id'; found 'ID'; set corpus.fields.id=ID, or corpus.fields.id=null",
+        ),
+        (
+            "id,Title,text",
+            "'title'; found 'Title'; set corpus.fields.title=Title, or corpus.fields.title=null",
+        ),
+        ("id,TEXT", "csv:1: expected the column 'text' .* found 'id', 'TEXT'; set corpus.fields.text=TEXT"),
+    ],
+)
+def test_column_in_other_case(path: Path, header: str, message: str) -> None:
+    """A column is not silently left out because its name begins with a capital."""
+    content = f"{header}\n{header}\n".encode()
+    with pytest.raises(CorpusError, match=message):
+        documents(path, content)
+
+
+def test_column_in_other_case_that_is_not_wanted(path: Path) -> None:
+    """The recipe can say that it is none of ours."""
+    fields = Fields(id=None, title=None)
+    assert documents(path, b"ID,Title,text\n7,T,a\n", fields=fields) == [
+        Document("1", "", "a", {}, f"{path}:2")
+    ]
+
+
+@pytest.mark.parametrize(
     ("content", "fields", "message"),
     [
         (b"", Fields(), "expected a header row; found an empty file"),

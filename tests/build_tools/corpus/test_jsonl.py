@@ -9,6 +9,7 @@ import pytest
 from build_tools.corpus import jsonl
 from build_tools.corpus.document import Document
 from build_tools.corpus.problems import BadRecord
+from build_tools.errors import CorpusError
 from build_tools.recipe import CorpusSpec, Fields
 
 
@@ -79,6 +80,26 @@ def test_a_key_that_the_recipe_names_is_required(path: Path) -> None:
     bad = documents(path, b'{"uid": 1, "text": "a"}', Fields(id="uuid"))[0]
     assert isinstance(bad, BadRecord)
     assert bad.detail == "expected 'uuid'; found 'uid', 'text'"
+
+
+def test_a_key_after_a_record_without_one(path: Path) -> None:
+    """The first record's lack of a key does not throw away those of all others."""
+    content = b'{"text": "a"}\n{"text": "b"}\n{"id": "x", "text": "c"}\n'
+    message = r"c\.jsonl:3: record 1 has no 'id', record 3 has; .* or set corpus\.fields\.id=null$"
+    with pytest.raises(CorpusError, match=message):
+        documents(path, content)
+    found = documents(path, content, Fields(id=None))
+    assert [d.key for d in found if isinstance(d, Document)] == ["1", "2", "3"]
+
+
+def test_a_field_in_other_case(path: Path) -> None:
+    """A field is not silently left out because its name is in capitals; two such fields are two."""
+    with pytest.raises(
+        CorpusError, match=r"c\.jsonl:1: expected the field 'id'; found 'ID'; set corpus\.fields\.id=ID"
+    ):
+        documents(path, b'{"ID": "7", "text": "a"}')
+    found = documents(path, b'{"id": "7", "ID": "8", "text": "a"}')
+    assert [d.key for d in found if isinstance(d, Document)] == ["7"]
 
 
 def test_metadata_is_kept_by_name(path: Path) -> None:

@@ -63,7 +63,7 @@ def test_bad_record_is_one_error(lines: Lines, bad: object, reason: str) -> None
 @pytest.mark.parametrize(("bad", "reason"), BAD)
 def test_bad_record_is_skipped_and_counted(lines: Lines, bad: object, reason: str) -> None:
     """With on_error: skip the rest is read, and the log says what was left out and where."""
-    path = lines({"id": "a", "text": "first"}, bad, {"id": "z", "text": "last"})
+    path = lines({"id": "a", "text": "first"}, bad, {"id": "z", "text": "last", "year": 1})
     log = SkipLog()
     settings = {"on_error": "skip", "fields": Fields(metadata=("year",))}
     assert [d.text for d in read(spec(path, **settings), skipped=log)] == ["first", "last"]
