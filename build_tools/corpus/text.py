@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from build_tools.corpus import html_text, utf8
+from build_tools.corpus import front_matter, html_text, utf8
 from build_tools.corpus.document import Document
 from build_tools.corpus.markdown import ATX, without_closing
 from build_tools.corpus.problems import BadRecord, Record
@@ -15,8 +15,6 @@ from build_tools.recipe import CorpusSpec
 
 SUFFIXES = frozenset([".txt", ".md", ".html", ".htm"])
 
-_FRONT_MATTER = re.compile(r"\A(---|\+\+\+)[ \t]*\n(.*?\n)?(?:\1|\.\.\.)[ \t]*(?:\n|\Z)", re.DOTALL)
-_FRONT_TITLE = re.compile(r"^title[ \t]*[:=][ \t]*(.+)$", re.MULTILINE)
 _FENCED = re.compile(r"^ {0,3}(`{3,}|~{3,}).*?(?:^ {0,3}\1|\Z)", re.DOTALL | re.MULTILINE)
 _HEADING = re.compile(rf"^{ATX}|^(?! {{4}})(\S.*)\n {{0,3}}=+[ \t]*$", re.MULTILINE)
 
@@ -85,10 +83,6 @@ def _parse(content: str, suffix: str) -> tuple[str, str]:
 
 
 def _markdown(content: str) -> tuple[str, str]:
-    front = _FRONT_MATTER.match(content)
-    body = content[front.end() :] if front else content
+    title, body = front_matter.split(content)
     heading = _HEADING.search(_FENCED.sub("", body))
-    if heading:
-        return without_closing(heading[1] or heading[2]), body
-    named = _FRONT_TITLE.search(front[2] or "") if front else None
-    return (named[1].strip().strip("\"'") if named else ""), body
+    return without_closing(heading[1] or heading[2]) if heading else title, body
