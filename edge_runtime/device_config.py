@@ -160,10 +160,13 @@ def read() -> DeviceConfig:
     except StateError:  # no home, so no file in it
         return DEFAULT
     try:
-        if not file.exists():
+        try:
+            file.lstat()  # a link that leads nowhere is a file to be obeyed: it may have said whom to trust
+        except (FileNotFoundError, NotADirectoryError):
             return DEFAULT
         if not file.is_file():  # opening a named pipe would wait for ever
-            raise ConfigError(f"{file}: expected a plain file; write one, or remove it for the defaults")
+            expected = "expected a plain file, or a link to one that is there"
+            raise ConfigError(f"{file}: {expected}; write one, or remove it for the defaults")
         with file.open("rb") as opened:
             data = opened.read(MAX_BYTES + 1)
     except OSError as error:

@@ -146,12 +146,36 @@ def test_what_is_no_file(write: Callable[[bytes], Path]) -> None:
     file = write(b"")
     file.unlink()
     subprocess.run(["mkfifo", file], check=True)
-    with pytest.raises(ConfigError, match="expected a plain file; write one"):
+    with pytest.raises(ConfigError, match="expected a plain file, or a link to one that is there; write one"):
         device_config.read()
     file.unlink()
     file.symlink_to("/proc/self/mem")
     with pytest.raises(ConfigError, match=r"cannot be read \(.*\); let this user read it"):
         device_config.read()
+
+
+@pytest.mark.parametrize("target", ["elsewhere/device.yaml", "device.yaml"], ids=["nowhere", "itself"])
+def test_a_link_to_no_file(write: Callable[[bytes], Path], target: str) -> None:
+    """It does not switch off what the file is for, such as the keys that bundles must be signed with."""
+    file = write(b"")
+    file.unlink()
+    file.symlink_to(target)
+    with pytest.raises(ConfigError, match=r"device\.yaml: expected a plain file, or a link to one"):
+        device_config.read()
+
+
+def test_a_link_to_a_file(write: Callable[[bytes], Path], tmp_path: Path) -> None:
+    """Is as good as the file."""
+    write(b"threads: 3\n").rename(tmp_path / "kept.yaml")
+    device_config.path().symlink_to(tmp_path / "kept.yaml")
+    assert device_config.read().threads == 3
+
+
+def test_a_file_in_the_place_of_the_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Has no file in it."""
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("EDGE_RUNTIME_HOME", str(tmp_path / "file"))
+    assert device_config.read() is device_config.DEFAULT
 
 
 def test_a_user_without_a_home_has_the_defaults(monkeypatch: pytest.MonkeyPatch) -> None:
