@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import json
 import os
 import re
@@ -29,8 +30,9 @@ def bold(text: str) -> str:
 
 
 def to_json(value: object) -> str:
-    """One line, in any script."""
-    return json.dumps(value, ensure_ascii=False)
+    """One line for standard output: in any script where that is UTF-8, else with JSON's own escapes."""
+    encoding = sys.stdout.encoding or "utf-8"  # memory in its place has none
+    return json.dumps(value, ensure_ascii=codecs.lookup(encoding).name != "utf-8")
 
 
 class Percentage:

@@ -136,7 +136,7 @@ def machine_warnings(device: Device, before: Condition, after: Condition) -> tup
 
 def to_json(report: Report) -> str:
     """The report as indented JSON, fields in the order of the dataclasses; `from_json` reads it."""
-    return json.dumps(schema.encode(report), indent=2, ensure_ascii=False)
+    return json.dumps(schema.encode(report), indent=2)
 
 
 def from_json(text: str) -> Report:

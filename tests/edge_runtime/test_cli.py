@@ -366,6 +366,15 @@ def test_a_stream_may_be_closed(bundle: Path, command: str, printed: str) -> Non
     assert (done.returncode, done.stdout, done.stderr) == (0, printed, "")
 
 
+@pytest.mark.parametrize("encoding", ["utf8", "latin-1", "ascii", "utf-16"])
+def test_json_is_json_in_every_encoding(bundle: Path, encoding: str) -> None:
+    """What it lacks is escaped as JSON does it; UTF-8 has everything."""
+    command = "$RUN search $BUNDLE --json 'café 👩'"
+    done = shell(command, bundle, env={"PYTHONIOENCODING": encoding}, encoding=encoding)
+    assert json.loads(done.stdout)["query"] == "café 👩"
+    assert ("café 👩" in done.stdout) == (encoding == "utf8")
+
+
 @pytest.mark.parametrize("environment", [{"LC_ALL": "C"}, {"PYTHONIOENCODING": "ascii"}, {"PYTHONUTF8": "0"}])
 def test_any_bytes_may_be_asked_anywhere(bundle: Path, environment: dict[str, str]) -> None:
     """Questions that are not UTF-8, in arguments or on stdin, on terminals that know only ASCII."""

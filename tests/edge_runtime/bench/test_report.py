@@ -154,6 +154,13 @@ def test_json_round_trip(report: Report) -> None:
     assert json.loads(text)["after"]["load"] is None
 
 
+def test_json_is_printed_anywhere(report: Report) -> None:
+    """Also where standard output is not UTF-8: JSON has escapes of its own."""
+    translated = replace(report, warnings=("zu warm: 90 °C",))
+    assert to_json(translated).isascii()
+    assert from_json(to_json(translated)) == translated
+
+
 def changed(change: Callable[[Any], object]) -> Callable[[str], str]:
     """A damaged report: `change` works on the parsed JSON."""
 
