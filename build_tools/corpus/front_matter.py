@@ -39,7 +39,7 @@ def _title(mark: str, inner: str) -> str | None:
 
 
 def _yaml_title(inner: str) -> str | None:
-    # Nodes, not values: aliases are not expanded, dates that do not exist are no error, 2024 stays as written.
+    # Nodes, not values: aliases are not expanded, a date that does not exist is no error, 2024 stays text.
     node = yaml.compose(inner, Loader=yaml.SafeLoader)
     if not isinstance(node, yaml.MappingNode):
         return None

@@ -73,13 +73,18 @@ def documents(spec: CorpusSpec) -> Iterator[Record]:
         CorpusError: no renderer is installed, or there is no page in these sections.
     """
     command = man_render.find_renderer()
-    roots = [Path(spec.path)] if spec.path else _machine_roots()
+    roots = roots_of(spec)
     pages = _pages(roots, spec.sections)
     if not pages:
         looked = ", ".join(utf8.printable(root) for root in roots) or "the machine's manual path"
         wanted = ", ".join(f"man{section}/" for section in spec.sections)
         raise CorpusError(f"{looked}: no manual pages; expected files such as NAME.1.gz in {wanted}")
     yield from _in_parallel(partial(_document, command=command), _sources(pages))
+
+
+def roots_of(spec: CorpusSpec) -> list[Path]:
+    """The folders that hold ``man1`` and so on: ``spec.path``, or those of the machine's own manual path."""
+    return [Path(spec.path).expanduser()] if spec.path else _machine_roots()
 
 
 def _machine_roots() -> list[Path]:

@@ -38,6 +38,11 @@ class Rendered:
     summary: str
 
 
+def renderer() -> str:
+    """The name of the program that renders pages here; empty when there is none."""
+    return next((name for name in ("mandoc", "groff") if shutil.which(name)), "")
+
+
 def find_renderer() -> tuple[str, ...]:
     """The command that renders a page from its standard input.
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from build_tools.corpus import front_matter, html_text, utf8
@@ -12,8 +12,11 @@ from build_tools.corpus.document import Document
 from build_tools.corpus.markdown import ATX, without_closing
 from build_tools.corpus.problems import BadRecord, Record
 from build_tools.recipe import CorpusSpec
+from build_tools.workspace import LOCK, STAGES
 
 SUFFIXES = frozenset([".txt", ".md", ".html", ".htm"])
+
+_RECORD = "build.yaml"  # record.FILENAME, which cannot be imported here
 
 _FENCED = re.compile(r"^ {0,3}(`{3,}|~{3,}).*?(?:^ {0,3}\1|\Z)", re.DOTALL | re.MULTILINE)
 _HEADING = re.compile(rf"^{ATX}|^(?! {{4}})(\S.*)\n {{0,3}}=+[ \t]*$", re.MULTILINE)
@@ -22,7 +25,8 @@ _HEADING = re.compile(rf"^{ATX}|^(?! {{4}})(\S.*)\n {{0,3}}=+[ \t]*$", re.MULTIL
 def documents(spec: CorpusSpec) -> Iterator[Record]:
     """The files under ``spec.path``, in the order of their paths.
 
-    Hidden files and folders are passed over; links to folders are not followed, links to files are.
+    Hidden files and folders are passed over, and what edge-build has built there; links to folders are not
+    followed, links to files are.
     """
     root = Path(spec.path or "")
     return beneath(root, root)
@@ -30,24 +34,44 @@ def documents(spec: CorpusSpec) -> Iterator[Record]:
 
 def beneath(path: Path, root: Path) -> Iterator[Record]:
     """The same of one file or folder, with keys relative to `root`, which it lies in."""
-    for entry in _files(path) if path.is_dir() else [path]:
+    for entry in files(path) if path.is_dir() else [path]:
         yield entry if isinstance(entry, BadRecord) else _document(entry, root)
 
 
-def _files(folder: Path) -> Iterator[Path | BadRecord]:
-    try:
-        with os.scandir(folder) as found:
-            entries = sorted(found, key=lambda entry: entry.name)
-    except OSError as error:
-        yield BadRecord(utf8.printable(folder), "cannot be read", error.strerror or str(error))
-        return
+def files(folder: Path) -> Iterator[Path | BadRecord]:
+    """The files under `folder` that are read, in order, and a bad record for a folder that cannot be."""
+    waiting = [(folder, True)]
+    while waiting:
+        path, is_folder = waiting.pop()
+        if not is_folder:
+            yield path
+            continue
+        try:
+            with os.scandir(path) as found:
+                entries = sorted(found, key=lambda entry: entry.name)
+        except OSError as error:
+            yield BadRecord(utf8.printable(path), "cannot be read", error.strerror or str(error))
+            continue
+        if path == folder or not is_build_folder(entry.name for entry in entries):
+            waiting += reversed([*_wanted(entries)])
+
+
+def is_build_folder(names: Iterable[str]) -> bool:
+    """Whether a folder of such names was made by edge-build; its report, for one, is no document."""
+    found = set(names)
+    return LOCK in found and not found.isdisjoint((STAGES, _RECORD))
+
+
+def _wanted(entries: Iterable[os.DirEntry[str]]) -> Iterator[tuple[Path, bool]]:
+    """What is to be looked at, and whether it is a folder."""
     for entry in entries:
+        path = Path(entry.path)
         if entry.name.startswith("."):
             continue
         if entry.is_dir(follow_symlinks=False):
-            yield from _files(Path(entry.path))
-        elif Path(entry.name).suffix.lower() in SUFFIXES and (_is_file(entry) or entry.is_symlink()):
-            yield Path(entry.path)
+            yield path, True
+        elif path.suffix.lower() in SUFFIXES and (_is_file(entry) or entry.is_symlink()):
+            yield path, False
 
 
 def _is_file(entry: os.DirEntry[str]) -> bool:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from build_tools.corpus import fingerprint
+from build_tools.corpus import fingerprint, man, man_render
 from build_tools.recipe import CorpusSpec
 
 
@@ -76,3 +76,52 @@ def test_sources_without_a_path() -> None:
     """The interpreter's version, and the machine's manual pages."""
     assert fingerprint.of(CorpusSpec("python")).startswith("python 3.")
     assert isinstance(fingerprint.of(CorpusSpec("man")), str)
+
+
+@pytest.mark.parametrize("name", ["a.pdf", ".hidden.txt", ".git/x.md", "deep/none"])
+def test_what_is_not_read_does_not_count(folder: Path, name: str) -> None:
+    """Files of other kinds and hidden ones are no documents."""
+    spec = CorpusSpec("text", str(folder))
+    before = fingerprint.of(spec)
+    (folder / name).parent.mkdir(exist_ok=True)
+    (folder / name).write_text("x", "utf-8")
+    assert fingerprint.of(spec) == before
+
+
+def _build(folder: Path) -> None:
+    home = folder / "build" / "notes"
+    (home / "stages" / "documents-1").mkdir(parents=True)
+    (home / "report").mkdir()
+    (home / "lock").touch()
+    (home / "stages" / "documents-1" / "x.jsonl").touch()
+    (home / "report" / "report.html").write_text("<p>x", "utf-8")
+
+
+def test_a_build_folder_does_not_count(folder: Path) -> None:
+    """A build into its own corpus' folder finds itself up to date."""
+    specs = [CorpusSpec("text", str(folder)), CorpusSpec("beir", str(folder))]
+    before = [fingerprint.of(spec) for spec in specs]
+    _build(folder)
+    assert [fingerprint.of(spec) for spec in specs] == before
+
+
+@pytest.mark.parametrize("name", ["corpus.jsonl", "queries.jsonl", "qrels/test.tsv"])
+def test_files_of_a_beir_folder(folder: Path, name: str) -> None:
+    """Documents, queries and judgements count."""
+    spec = CorpusSpec("beir", str(folder))
+    before = fingerprint.of(spec)
+    (folder / name).parent.mkdir(exist_ok=True)
+    (folder / name).touch()
+    assert fingerprint.of(spec) != before
+
+
+def test_the_manual_path(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pages count in the folders where the reader looks, and so does what renders them."""
+    spec = CorpusSpec("man")
+    monkeypatch.setattr(man, "_machine_roots", lambda: [folder])
+    monkeypatch.setattr(man_render, "renderer", lambda: "groff")
+    before = fingerprint.of(spec)
+    (folder / "deep" / "b.txt").write_text("longer", "utf-8")
+    changed = fingerprint.of(spec)
+    monkeypatch.setattr(man_render, "renderer", lambda: "mandoc")
+    assert len({before, changed, fingerprint.of(spec)}) == 3

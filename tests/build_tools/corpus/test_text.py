@@ -11,6 +11,8 @@ from build_tools.corpus import text
 from build_tools.corpus.document import Document
 from build_tools.corpus.problems import BadRecord
 from build_tools.recipe import CorpusSpec
+from build_tools.record import FILENAME
+from build_tools.workspace import LOCK, STAGES
 
 
 def documents(root: Path) -> list[Document | BadRecord]:
@@ -91,3 +93,33 @@ def test_broken_link(tmp_path: Path) -> None:
     (tmp_path / "a.txt").symlink_to(tmp_path / "gone")
     (tmp_path / "b.txt").symlink_to(tmp_path / "b.txt")
     assert [bad.reason for bad in documents(tmp_path) if isinstance(bad, BadRecord)] == ["broken link"] * 2
+
+
+@pytest.mark.parametrize("mark", [STAGES, FILENAME])
+def test_build_folder_is_left_out(tmp_path: Path, mark: str) -> None:
+    """What was built in the corpus' own folder is not read; a folder that only has such names is."""
+    home = tmp_path / "build" / "notes"
+    (home / "report").mkdir(parents=True)
+    (home / "report" / "report.html").write_text("words")
+    (tmp_path / "a.txt").write_text("words")
+    (home / mark).mkdir()
+    keys = [d.key for d in documents(tmp_path) if isinstance(d, Document)]
+    assert keys == ["a.txt", "build/notes/report/report.html"]
+    (home / LOCK).touch()
+    assert [d.key for d in documents(tmp_path) if isinstance(d, Document)] == ["a.txt"]
+
+
+def test_deep_folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Any depth that the system allows is read."""
+    monkeypatch.chdir(tmp_path)
+    deep = Path(*["d"] * 1200)
+    folders = [*reversed(deep.parents), deep][1:]
+    for folder in folders:
+        folder.mkdir()
+    (deep / "a.txt").write_text("words")
+    try:
+        assert [d.key for d in documents(Path()) if isinstance(d, Document)] == [str(deep / "a.txt")]
+    finally:  # pytest removes no folders that lie so deep
+        (deep / "a.txt").unlink()
+        for folder in reversed(folders):
+            folder.rmdir()
