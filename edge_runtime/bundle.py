@@ -8,21 +8,19 @@ has searched wrongly without a word, on damaged files. Whoever views a mapping g
 from __future__ import annotations
 
 import contextlib
-import io
-import math
 import mmap
 import os
+import stat
 from collections.abc import Sequence
 from importlib import import_module
 from pathlib import Path
 from typing import Any, Literal, get_args
 
 import numpy as np
-from numpy.lib import format as npy_format
 from numpy.typing import NDArray
 
 from edge_runtime import manifest as manifests
-from edge_runtime import signature
+from edge_runtime import npy_header, signature
 from edge_runtime.errors import BundleError, IntegrityError, QueryError
 from edge_runtime.manifest import FileEntry, Manifest
 from edge_runtime.residence import Residence
@@ -42,6 +40,7 @@ class Bundle:
         self.manifest = manifest
         self._place = root.resolve()  # wherever the process goes, and whatever a link says later
         self._identity = _identity(self._place)
+        self._checked: dict[str, tuple[int, ...] | None] = {}
         self._maps: dict[str, mmap.mmap] = {}
         self._at_random: set[str] = set()
         self._held: list[int] = []
@@ -63,19 +62,33 @@ class Bundle:
             raise QueryError(f"verify: expected 'full' or 'size'; found {shown(verify)}")
         manifest = read_manifest(directory)
         root = Path(directory)
+        bundle = cls(root, manifest)
+        # First, so that what is changed during the check is not taken for what was checked.
+        bundle._checked = {entry.path: _identity(bundle._place / entry.path) for entry in manifest.files}
         check_files(root, manifest, verify=verify)
-        return cls(root, manifest)
+        return bundle
 
     def path(self, member: str) -> Path:
         """Where a listed file lies, for libraries that want a path.
 
         Raises:
-            BundleError: another directory lies there by now, whose files would not fit to those in use.
+            BundleError: another directory or another file lies there by now, which would not fit to those in
+                use. A file that was replaced by equal bytes, as a repair does it, is read once to tell.
         """
-        path = self._place / self.manifest.entry(member).path
-        if _identity(self._place) != self._identity:
+        entry = self.manifest.entry(member)
+        if _identity(self._place) != self._identity or not self._is_as_checked(entry):
             raise BundleError(f"{self.root}: moved or replaced since it was opened; open the bundle again")
-        return path
+        return self._place / entry.path
+
+    def _is_as_checked(self, entry: FileEntry) -> bool:
+        """Whether a file is what it was, or has its bytes; where there is none, whoever reads it tells."""
+        found = _identity(self._place / entry.path)
+        if found is None or found == self._checked.get(entry.path, found):
+            return True
+        if problem_of(self._place, entry, verify="full"):
+            return False
+        self._checked[entry.path] = found
+        return True
 
     def map(self, member: str) -> memoryview:
         """A read-only view of a listed file, mapped once and shared; empty files give an empty view.
@@ -101,7 +114,7 @@ class Bundle:
             BundleError: not an .npy file of format 1.0 with plain numbers in C order.
         """
         view = self.map(member)
-        shape, dtype, offset = _read_npy_header(view, self.root / member)
+        shape, dtype, offset = npy_header.read(view, self.root / member)
         return np.frombuffer(view[offset:], dtype=dtype).reshape(shape)
 
     def read_at_random(self, member: str) -> None:
@@ -144,13 +157,14 @@ class Bundle:
         self._maps.clear()
 
 
-def _identity(directory: Path) -> tuple[int, int] | None:
-    """Equal for the same directory only; None where there is none."""
+def _identity(path: Path) -> tuple[int, ...] | None:
+    """Equal for the same directory only, and for the same file as it was; None where there is none."""
     try:
-        found = directory.stat()
+        found = path.stat()
     except OSError:
         return None
-    return found.st_dev, found.st_ino
+    own = (found.st_dev, found.st_ino)
+    return own if stat.S_ISDIR(found.st_mode) else (*own, found.st_size, found.st_mtime_ns)
 
 
 def read_manifest(directory: str | os.PathLike[str]) -> Manifest:
@@ -278,17 +292,3 @@ def unlisted(root: Path, manifest: Manifest) -> list[tuple[str, str]]:
         elif not path.is_dir() and name not in (manifests.FILENAME, manifests.SIGNATURE):
             found.append((name, f"not listed in {manifests.FILENAME}"))
     return found
-
-
-def _read_npy_header(view: memoryview, path: Path) -> tuple[tuple[int, ...], np.dtype[Any], int]:
-    head = io.BytesIO(view[:4096])
-    try:
-        version = npy_format.read_magic(head)
-        shape, fortran, dtype = npy_format.read_array_header_1_0(head)
-    except Exception as error:  # ValueError mostly, but on odd headers whatever ast and tokenize raise
-        raise BundleError(f"{path}: not an .npy file ({str(error)[:200]}); rebuild the bundle") from None
-    numbers = dtype.kind in "iuf" and all(length >= 0 for length in shape)
-    expected = head.tell() + math.prod(shape) * dtype.itemsize
-    if version != (1, 0) or fortran or not numbers or expected != len(view):
-        raise BundleError(f"{path}: not a plain .npy array of format 1.0; rebuild the bundle")
-    return shape, dtype, head.tell()

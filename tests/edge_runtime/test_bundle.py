@@ -11,12 +11,14 @@ import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from edge_runtime import bundle as bundles
 from edge_runtime import manifest as manifests
 from edge_runtime.bundle import Bundle, digest, read_manifest, sha256
 from edge_runtime.errors import BundleError, IntegrityError, ManifestError, QueryError
@@ -66,6 +68,61 @@ def test_another_directory_in_its_place(bundle_copy: Path, tmp_path: Path) -> No
         with pytest.raises(BundleError, match="moved or replaced since it was opened; open the bundle again"):
             late(opened.manifest.golden)
     assert len(opened.map("tokenizer.json")) > 0  # what is mapped is its own
+    opened.close()
+
+
+def exchange(file: Path, data: bytes) -> None:
+    """Puts another file in its place, as builds and repairs do it."""
+    file.with_suffix(".new").write_bytes(data)
+    file.with_suffix(".new").replace(file)
+
+
+@pytest.mark.parametrize("verify", ["full", "size"])
+def test_another_file_in_its_place(bundle_copy: Path, verify: str) -> None:
+    """As another bundle leaves it that was copied over this one: none of its files answers beside others."""
+    opened = Bundle.open(bundle_copy, verify=verify)  # type: ignore[arg-type]
+    mapped = bytes(opened.map("tokenizer.json"))
+    for member in ("tokenizer.json", opened.manifest.golden):
+        exchange(bundle_copy / member, bytes((bundle_copy / member).stat().st_size))
+        for _ in range(2):
+            with pytest.raises(BundleError, match="moved or replaced since it was opened; open the bundle"):
+                opened.path(member)
+    with pytest.raises(BundleError, match="moved or replaced since it was opened; open the bundle again"):
+        opened.map(opened.manifest.golden)
+    assert opened.map("tokenizer.json") == mapped
+    opened.close()
+
+
+def test_equal_bytes_in_its_place(bundle_copy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A repair of damage is no reason to stop: what was replaced is hashed, once, and nothing else is."""
+    hashed = []
+    monkeypatch.setattr(bundles, "sha256", lambda path: (hashed.append(path), sha256(path))[1])
+    opened = Bundle.open(bundle_copy, verify="size")
+    sound = (bundle_copy / "tokenizer.json").read_bytes()
+    exchange(bundle_copy / "tokenizer.json", bytes(len(sound)))
+    with pytest.raises(BundleError, match="moved or replaced"):
+        opened.path("tokenizer.json")
+    hashed.clear()
+    exchange(bundle_copy / "tokenizer.json", sound)
+    for _ in range(2):
+        assert opened.path("tokenizer.json").read_bytes() == opened.map("tokenizer.json") == sound
+        opened.map(opened.manifest.golden)
+    assert hashed == [bundle_copy / "tokenizer.json"]
+    opened.close()
+
+
+def test_a_file_exchanged_while_it_is_opened(bundle_copy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What was compared is not what lies there."""
+    check = bundles.check_files
+
+    def slow(root: Path, *args: Any, **options: Any) -> None:
+        check(root, *args, **options)
+        exchange(root / "tokenizer.json", bytes((root / "tokenizer.json").stat().st_size))
+
+    monkeypatch.setattr(bundles, "check_files", slow)
+    opened = Bundle.open(bundle_copy)
+    with pytest.raises(BundleError, match="moved or replaced"):
+        opened.map("tokenizer.json")
     opened.close()
 
 
