@@ -116,7 +116,7 @@ def open(  # noqa: A001 (edge_runtime.open reads as gzip.open does)
     from edge_runtime.retriever import Retriever
     from edge_runtime.source import Source
 
-    return Retriever(Source(bundle, encoder, threads, verify), follow=follow)
+    return Retriever(Source.of(bundle, encoder, threads, verify), follow=follow)
 
 
 def __getattr__(name: str) -> Any:

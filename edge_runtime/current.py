@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,7 +11,10 @@ from contextlib import contextmanager
 from edge_runtime.errors import ClosedError, DeviceWarning, Error
 from edge_runtime.gate import closed
 from edge_runtime.parts import Parts
-from edge_runtime.source import Source
+from edge_runtime.source import Identity, Source
+
+_FIRST_PAUSE, _LONGEST_PAUSE = 1.0, 600.0
+"""Seconds until a follower tries again what did not open; each time twice as long."""
 
 
 class Current:
@@ -27,10 +31,12 @@ class Current:
             follow: whether each use looks for another bundle.
         """
         self._source, self._follow = source, follow
-        # One thread at a time opens another, and a signal handler may close in the middle of it: hence the R.
+        # One thread at a time opens another, and a signal handler may do so in the middle of it: hence the R.
         self._exchanging = threading.RLock()
         self._looking = threading.Lock()  # held while a thread of ours looks for another
         self._closed = False
+        self._failed: Identity | None = None  # what a follower could not open,
+        self._pause, self._again = 0.0, 0.0  # how long it waits, and until when
         self._seen = source.identity()
         self.parts = source.open()
 
@@ -60,49 +66,69 @@ class Current:
             Whether it was.
 
         Raises:
-            Error: as `Source.open` does; what was open stays so, and the same is not tried again.
+            Error: as `Source.open` does; what was open stays so.
             ClosedError: after `close`.
         """
         with self._exchanging:
-            return self._exchange()
+            old = self._open_another()
+        if old is None:
+            return False
+        old.close()  # no longer holding what `exchange` needs: it waits for the searches under way
+        if self._closed:  # while this thread was opening
+            self.parts.close()
+            raise closed()
+        return True
 
     def close(self) -> None:
-        """Waits for whoever is in it, then frees everything. Calling it again does nothing."""
+        """Waits for whoever is in it, then frees everything. Calling it again does nothing.
+
+        It waits for no lock, so that a signal handler may call it wherever it interrupts. Where a thread is
+        just opening another bundle, that is closed as soon as it is open.
+        """
         self._closed = True
-        with self._exchanging:
-            self.parts.close()
+        self.parts.close()
+
+    def _open_another(self) -> Parts | None:
+        """Puts what is there now in the place of what is open; returns that, None where it is the same."""
+        if self._closed:
+            raise closed()
+        there, old = self._source.identity(), self.parts
+        if there == self._seen:
+            return None
+        fresh = self._source.open()
+        if self.parts is old:
+            self._seen, self.parts = there, fresh
+        else:  # a signal handler's reload in the middle of this one has opened what is newer
+            fresh.close()
+        return old
 
     def _look(self) -> None:
         """Has another bundle opened if there is one: by a thread, so that no search takes longer for it."""
-        if self._source.identity() == self._seen or not self._looking.acquire(blocking=False):
+        there = self._source.identity()
+        if there == self._seen or (there == self._failed and time.monotonic() < self._again):
+            return
+        if not self._looking.acquire(blocking=False):
             return
         try:
-            threading.Thread(target=self._exchange_quietly, name="edge-runtime reload").start()
+            threading.Thread(target=self._exchange_quietly, args=[there], name="edge-runtime reload").start()
         except RuntimeError:  # no more threads; the next search tries again
             self._looking.release()
 
-    def _exchange_quietly(self) -> None:
+    def _exchange_quietly(self, there: Identity | None) -> None:
         try:
             self.exchange()
         except ClosedError:
             pass
         except Error as error:
-            text = f"{error}; the bundle that was open goes on answering"
-            warnings.warn(text, DeviceWarning, stacklevel=1)
+            if there != self._failed:
+                text = f"{error}; the bundle that was open goes on answering"
+                warnings.warn(text, DeviceWarning, stacklevel=1)
+            self._put_off(there)
         finally:
             self._looking.release()
 
-    def _exchange(self) -> bool:
-        if self._closed:
-            raise closed()
-        there = self._source.identity()
-        if there == self._seen:
-            return False
-        self._seen = there
-        fresh = self._source.open()
-        old, self.parts = self.parts, fresh
-        old.close()
-        if self._closed:  # by a signal handler, while this thread was opening
-            fresh.close()
-            raise closed()
-        return True
+    def _put_off(self, there: Identity | None) -> None:
+        """Lets a while pass before `there` is tried again: its last file may be on its way."""
+        longer = min(2 * self._pause, _LONGEST_PAUSE)
+        self._pause = longer if there == self._failed else _FIRST_PAUSE
+        self._failed, self._again = there, time.monotonic() + self._pause

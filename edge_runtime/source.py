@@ -19,17 +19,41 @@ Identity = tuple[str, int, int, int]
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """What `edge_runtime.open` was asked for; see there."""
+    """What `edge_runtime.open` was asked for; see there.
+
+    Attributes:
+        bundle: the name of an installed bundle, or a directory.
+        installed: whether it is a name.
+    """
 
     bundle: str | os.PathLike[str]
     encoder: str | None = None
     threads: int | None = None
     verify: Verification | None = None
+    installed: bool = False
+
+    @classmethod
+    def of(
+        cls,
+        bundle: str | os.PathLike[str],
+        encoder: str | None = None,
+        threads: int | None = None,
+        verify: Verification | None = None,
+    ) -> Source:
+        """Decides now what `bundle` stands for: another working directory, or a folder that is called like an
+        installed bundle later on, changes nothing.
+        """
+        if layout.is_name(bundle):
+            return cls(bundle, encoder, threads, verify, installed=True)
+        return cls(_absolute(bundle), encoder, threads, verify)
 
     def open(self) -> Parts:
         """What is there now. Raises as `edge_runtime.open` does."""
         config = device_config.read()
-        opened = opening.open_bundle(self.bundle, verify=self.verify)
+        if self.installed:
+            opened = opening.open_installed(str(self.bundle), verify=self.verify)
+        else:
+            opened = opening.open_bundle(self.bundle, verify=self.verify)
         try:
             bundles.check_signer(opened.root, config.keys)
             resolved = choice.resolve(opened.manifest, opened.root, self.encoder, config=config)
@@ -44,10 +68,20 @@ class Source:
         It takes two system calls and reads no file.
         """
         try:
-            directory = layout.current(str(self.bundle)) if layout.is_name(self.bundle) else self.bundle
+            directory = layout.current(str(self.bundle)) if self.installed else self.bundle
             if directory is None:
                 return None
             found = Path(directory, manifests.FILENAME).stat()
         except (OSError, StoreError, TypeError, ValueError):  # what is wrong, `open` says
             return None
         return str(directory), found.st_ino, found.st_size, found.st_mtime_ns
+
+
+def _absolute(bundle: str | os.PathLike[str]) -> str | os.PathLike[str]:
+    """The same directory wherever the process goes; what is no path is left for `Source.open` to refuse."""
+    if not isinstance(bundle, (str, os.PathLike)):
+        return bundle
+    try:
+        return str(Path(os.fsdecode(bundle)).absolute())
+    except (OSError, TypeError, ValueError):
+        return bundle

@@ -35,10 +35,10 @@ def open_bundle(bundle: str | os.PathLike[str], *, verify: Verification | None =
     """
     if not layout.is_name(bundle):
         return Bundle.open(bundle, verify="full" if verify is None else verify)
-    return open_installed(str(bundle), verify="size" if verify is None else verify)
+    return open_installed(str(bundle), verify=verify)
 
 
-def open_installed(name: str, *, verify: Verification) -> Bundle:
+def open_installed(name: str, *, verify: Verification | None = None) -> Bundle:
     """Opens the current bundle of an installed name, whatever the working directory has of that name.
 
     Raises:
@@ -51,7 +51,7 @@ def open_installed(name: str, *, verify: Verification) -> Bundle:
             return Bundle.open(name)  # which says what is wrong with it
         held = lock.hold(directory)
         if held is not None:
-            return _opened(directory, held, verify)
+            return _opened(directory, held, "size" if verify is None else verify)
     raise BundleError(f"{directory}: missing, or cannot be read; install {name} again")
 
 

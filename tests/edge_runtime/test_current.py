@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import threading
+import time
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -11,9 +12,10 @@ from pathlib import Path
 import pytest
 
 import edge_runtime
-from edge_runtime import Retriever
+from edge_runtime import Retriever, current
 from edge_runtime import manifest as manifests
 from edge_runtime.errors import BundleError, ClosedError, DeviceWarning
+from edge_runtime.gate import Gate
 from edge_runtime.parts import Parts
 from edge_runtime.source import Source
 from edge_runtime.store.install import install
@@ -42,6 +44,12 @@ def settled(retriever: Retriever) -> None:
         if thread.name == "edge-runtime reload":
             thread.join()
     assert retriever.search("yeast and dough")
+
+
+def settled_twice(retriever: Retriever) -> None:
+    """The first search finds what is new, the second one what has come of it."""
+    settled(retriever)
+    settled(retriever)
 
 
 def test_reload(put: Put) -> None:
@@ -114,8 +122,7 @@ def test_a_new_bundle_that_does_not_open(put: Put) -> None:
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
             following.search("yeast and dough")
-            settled(following)
-            settled(following)
+            settled_twice(following)
         (warning,) = caught
         assert warning.category is DeviceWarning
         assert "missing" in str(warning.message)
@@ -125,8 +132,7 @@ def test_a_new_bundle_that_does_not_open(put: Put) -> None:
             assert retriever.info().version == "1.1.0"
         put("1.3.0")
         assert asked.reload()
-        settled(following)
-        settled(following)
+        settled_twice(following)
         assert following.info().version == "1.3.0"
 
 
@@ -172,6 +178,87 @@ def test_closed_in_the_middle_of_a_reload(put: Put, monkeypatch: pytest.MonkeyPa
     assert [parts.gate.is_open for parts in opened] == [False]
     with pytest.raises(ClosedError):
         retriever.search("yeast and dough")
+
+
+def test_a_reload_in_the_middle_of_a_reload(put: Put, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By a signal handler: what it has opened is newer, and stays."""
+    put("1.1.0")
+    with edge_runtime.open("tiny") as retriever:
+        put("1.2.0")
+        usual = Source.open
+
+        def interrupted(source: Source) -> Parts:
+            opened = usual(source)
+            monkeypatch.setattr(Source, "open", usual)
+            put("1.3.0")
+            assert retriever.reload()
+            return opened
+
+        monkeypatch.setattr(Source, "open", interrupted)
+        assert retriever.reload()
+        assert retriever.info().version == "1.3.0"
+        assert not retriever.reload()
+
+
+def test_closed_in_a_search_while_another_is_opened(put: Put, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By a signal handler in the search, for which the thread that opens waits: neither waits for ever."""
+    put("1.1.0")
+    retriever = edge_runtime.open("tiny", follow=True)
+    usual, swapped = Gate.shut, threading.Event()
+
+    def shut(gate: Gate, free: Callable[[], object]) -> None:
+        swapped.set()
+        usual(gate, free)
+
+    monkeypatch.setattr(Gate, "shut", shut)
+    with retriever._current.answering():
+        put("1.2.0")
+        assert retriever.search("yeast and dough")  # has a thread open the new one
+        assert swapped.wait(60)
+        retriever.close()
+    for thread in threading.enumerate():
+        if thread.name == "edge-runtime reload":
+            thread.join()
+    with pytest.raises(ClosedError):
+        retriever.search("yeast and dough")
+
+
+def test_what_did_not_open_once_may_open_later(put: Put, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`reload` tries whenever it is asked, a follower after a while."""
+    put("1.1.0")
+    with edge_runtime.open("tiny") as asked, edge_runtime.open("tiny", follow=True) as following:
+        new = put("1.2.0")
+        (new / "dense.usearch").rename(new / "later")
+        with pytest.raises(BundleError, match=r"dense\.usearch: missing"):
+            asked.reload()
+        with pytest.warns(DeviceWarning, match=r"dense\.usearch: missing"):
+            settled_twice(following)
+        (new / "later").rename(new / "dense.usearch")
+        assert asked.reload()
+        assert asked.info().version == "1.2.0"
+        clock = time.monotonic()
+        monkeypatch.setattr(current.time, "monotonic", lambda: clock + 1000)
+        settled_twice(following)
+        assert following.info().version == "1.2.0"
+
+
+def test_a_follower_waits_longer_each_time(put: Put, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What does not open is tried less and less often, and told once."""
+    put("1.1.0")
+    clock, tried = [0.0], []
+    usual = Source.open
+    with edge_runtime.open("tiny", follow=True) as following:
+        (put("1.2.0") / "dense.usearch").unlink()
+        monkeypatch.setattr(current.time, "monotonic", lambda: clock[0])
+        monkeypatch.setattr(Source, "open", lambda source: tried.append(clock[0]) or usual(source))
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            for second in range(9):
+                clock[0] = float(second)
+                following._current._look()
+                settled(following)
+        assert len(caught) == 1
+    assert tried == [0.0, 1.0, 3.0, 7.0]
 
 
 def test_searches_while_it_is_replaced(put: Put) -> None:
