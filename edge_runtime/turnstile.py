@@ -9,53 +9,66 @@ from __future__ import annotations
 
 import os
 import threading
-from collections import deque
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from weakref import WeakSet
+
+_LOOK_AGAIN = (
+    1.0  # seconds: an exception from a signal handler may keep one that leaves from calling the next
+)
 
 
 class Turnstile:
-    """A semaphore that is fair: `threading.Semaphore` lets a thread that comes back pass those that wait."""
+    """A semaphore that is fair: `threading.Semaphore` lets a thread that comes back pass those that wait.
+
+    Those that compute are the first in the line. So leaving it is one step of the interpreter, which no
+    exception from a signal handler divides.
+    """
 
     def __init__(self, permits: int | None = None) -> None:
         """As many `permits` as this process has processors when None."""
-        self._free = permits or len(os.sched_getaffinity(0))
-        self._waiting: deque[threading.Lock] = deque()
-        self._lock = threading.Lock()
+        self._permits = permits or len(os.sched_getaffinity(0))
+        self._line: dict[threading.Lock, None] = {}  # in the order of their coming
+        _TURNSTILES.add(self)
 
     @contextmanager
     def turn(self) -> Iterator[None]:
         """Around one call, once its turn has come."""
-        self._enter()
+        ticket = threading.Lock()
         try:
+            self._line[ticket] = None
+            if len(self._line) > self._permits:
+                self._wait(ticket)
             yield
         finally:
-            self._leave()
+            self._line.pop(ticket, None)
+            if len(self._line) >= self._permits:
+                self._call_up()
 
-    def _enter(self) -> None:
-        with self._lock:
-            if self._free:
-                self._free -= 1
-                return
-            ticket = threading.Lock()
-            ticket.acquire()
-            self._waiting.append(ticket)
-        try:
-            ticket.acquire()  # until `_leave` of another lets it go
-        except BaseException:  # Ctrl-C
-            self._give_back(ticket)
-            raise
+    def renew(self) -> None:
+        """To be called in a forked process, where those in the line are no more."""
+        self._line.clear()
 
-    def _leave(self) -> None:
-        with self._lock:
-            if self._waiting:
-                self._waiting.popleft().release()  # its permit goes to the next, not to whoever comes first
-            else:
-                self._free += 1
+    def _first(self) -> list[threading.Lock]:
+        return list(self._line)[: self._permits]
 
-    def _give_back(self, ticket: threading.Lock) -> None:
-        with self._lock:
-            if ticket in self._waiting:
-                self._waiting.remove(ticket)
-                return
-        self._leave()
+    def _wait(self, ticket: threading.Lock) -> None:
+        ticket.acquire()
+        while ticket not in self._first():
+            ticket.acquire(timeout=_LOOK_AGAIN)  # until `_call_up` of another lets it go
+
+    def _call_up(self) -> None:
+        for ticket in self._first():
+            with suppress(RuntimeError):  # it has not been waiting
+                ticket.release()
+
+
+_TURNSTILES: WeakSet[Turnstile] = WeakSet()
+
+
+def _renew_all() -> None:
+    for turnstile in _TURNSTILES:
+        turnstile.renew()
+
+
+os.register_at_fork(after_in_child=_renew_all)

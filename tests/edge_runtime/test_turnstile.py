@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from edge_runtime import turnstile as module
 from edge_runtime.turnstile import Turnstile
 
 PATIENCE = 30.0
@@ -56,7 +57,7 @@ def test_first_come_first_served() -> None:
         threads = [threading.Thread(target=call, args=(number,)) for number in range(5)]
         for number, thread in enumerate(threads):
             thread.start()
-            wait_until(lambda number=number: len(turnstile._waiting) == number + 1)  # type: ignore[misc]
+            wait_until(lambda number=number: len(turnstile._line) == number + 2)  # type: ignore[misc]
     with turnstile.turn():
         order.append(99)
     for thread in threads:
@@ -78,37 +79,66 @@ def test_who_is_interrupted_while_waiting_leaves_the_line(
     monkeypatch: pytest.MonkeyPatch, served: bool
 ) -> None:
     """Also when its turn came at that very moment: the permit is not lost."""
-    turnstile, made = Turnstile(1), threading.Lock
+    turnstile, before = Turnstile(1), threading.Lock()
+    turnstile._line[before] = None
 
-    class Interrupted:
-        """A ticket whose holder is interrupted as it waits."""
+    def interrupted(_: threading.Lock) -> None:
+        if served:
+            del turnstile._line[before]
+        raise KeyboardInterrupt
 
-        def __init__(self) -> None:
-            self.lock, self.times = made(), 0
-
-        def acquire(self) -> None:
-            self.times += 1
-            if self.times == 1:
-                self.lock.acquire()
-                return
-            if served:
-                turnstile._leave()
-            raise KeyboardInterrupt
-
-        def release(self) -> None:
-            self.lock.release()
-
-    turnstile._enter()
-    monkeypatch.setattr(threading, "Lock", Interrupted)
+    monkeypatch.setattr(turnstile, "_wait", interrupted)
     with pytest.raises(KeyboardInterrupt), turnstile.turn():
         pass
-    monkeypatch.undo()
-    if not served:
-        turnstile._leave()
-    assert not turnstile._waiting
-    assert turnstile._free == 1
+    assert list(turnstile._line) == ([] if served else [before])
+
+
+def test_who_is_interrupted_while_joining_leaves_the_line() -> None:
+    """As by a signal handler that runs just behind it."""
+
+    class Interrupting(dict[threading.Lock, None]):
+        def __setitem__(self, ticket: threading.Lock, nothing: None) -> None:
+            super().__setitem__(ticket, nothing)
+            raise KeyboardInterrupt
+
+    turnstile = Turnstile(1)
+    turnstile._line = Interrupting()
+    with pytest.raises(KeyboardInterrupt), turnstile.turn():
+        pass
+    assert not turnstile._line
+
+
+def test_who_was_not_called_looks_by_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The one before was interrupted as it would have called."""
+    monkeypatch.setattr(module, "_LOOK_AGAIN", 0.001)
+    turnstile, before = Turnstile(1), threading.Lock()
+    turnstile._line[before] = None
+    served = threading.Event()
+
+    def call() -> None:
+        with turnstile.turn():
+            served.set()
+
+    thread = threading.Thread(target=call)
+    thread.start()
+    wait_until(lambda: len(turnstile._line) == 2)
+    assert not served.is_set()
+    del turnstile._line[before]
+    assert served.wait(PATIENCE)
+    thread.join(PATIENCE)
+
+
+def test_a_fork_begins_a_line_of_its_own() -> None:
+    """Those in it were threads of the parent; whoever forked in the middle of a call still leaves."""
+    turnstile = Turnstile(1)
+    turnstile._line[threading.Lock()] = None
+    turnstile.renew()
+    with turnstile.turn():
+        turnstile.renew()
+    with turnstile.turn():
+        pass
 
 
 def test_as_many_as_there_are_processors() -> None:
     """Of those that this process may use."""
-    assert Turnstile()._free == len(os.sched_getaffinity(0))
+    assert Turnstile()._permits == len(os.sched_getaffinity(0))
