@@ -11,6 +11,7 @@ import contextlib
 import mmap
 import os
 import stat
+import weakref
 from collections.abc import Sequence
 from importlib import import_module
 from pathlib import Path
@@ -43,7 +44,7 @@ class Bundle:
         self._checked: dict[str, tuple[int, ...] | None] = {}
         self._maps: dict[str, mmap.mmap] = {}
         self._at_random: set[str] = set()
-        self._held: list[int] = []
+        self._held: list[weakref.finalize[[int], Bundle]] = []
 
     @classmethod
     def open(cls, directory: str | os.PathLike[str], *, verify: Verification = "full") -> Bundle:
@@ -61,7 +62,7 @@ class Bundle:
         if verify not in get_args(Verification):
             raise QueryError(f"verify: expected 'full' or 'size'; found {shown(verify)}")
         manifest = read_manifest(directory)
-        root = Path(directory)
+        root = Path(os.fsdecode(directory))
         bundle = cls(root, manifest)
         # First, so that what is changed during the check is not taken for what was checked.
         bundle._checked = {entry.path: _identity(bundle._place / entry.path) for entry in manifest.files}
@@ -144,13 +145,17 @@ class Bundle:
                 mapping.madvise(mmap.MADV_WILLNEED)
 
     def hold(self, descriptor: int) -> None:
-        """Takes over an open file descriptor, such as a lock on the directory, and closes it in `close`."""
-        self._held.append(descriptor)
+        """Takes over an open file descriptor, such as a lock on the directory.
+
+        It is closed in `close`, or when nobody has the bundle any more; whoever reads from it should have it.
+        """
+        self._held.append(weakref.finalize(self, os.close, descriptor))
+        self._held[-1].atexit = False  # threads may still read from it then; the system closes it
 
     def close(self) -> None:
         """Unmaps everything. Views that are still held keep their own mapping alive."""
         while self._held:
-            os.close(self._held.pop())
+            self._held.pop()()
         for mapping in self._maps.values():
             with contextlib.suppress(BufferError):  # a caller kept a view; the pages go when the view does
                 mapping.close()
@@ -176,7 +181,7 @@ def read_manifest(directory: str | os.PathLike[str]) -> Manifest:
     """
     if not isinstance(directory, (str, os.PathLike)):
         raise QueryError(f"bundle: expected a directory's path; found {shown(directory)}")
-    root = Path(directory)
+    root = Path(os.fsdecode(directory))  # of what is like a path, bytes may come
     try:
         if root.is_file() and root.suffix == ".edge":
             raise BundleError(f"{root} is a transport file; install it: edge-runtime install {root}")

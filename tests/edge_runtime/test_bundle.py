@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import hashlib
 import io
 import os
@@ -356,6 +357,47 @@ def test_maps_a_file_once(bundle: Path) -> None:
     two.release()
     opened.close()
     opened.close()
+
+
+@pytest.mark.parametrize("closed", [True, False], ids=["closed", "dropped"])
+def test_a_descriptor_that_it_holds(bundle: Path, closed: bool) -> None:
+    """Is closed once, with the bundle or when nobody has it any more; a later one of that number is not."""
+    opened = Bundle.open(bundle, verify="size")
+    descriptor = os.open(bundle, os.O_RDONLY | os.O_DIRECTORY)
+    opened.hold(descriptor)
+    os.fstat(descriptor)
+    if closed:
+        opened.close()
+        another = os.open(bundle, os.O_RDONLY | os.O_DIRECTORY)
+        assert another == descriptor
+        opened.close()
+        del opened
+        gc.collect()
+        os.close(another)
+    else:
+        del opened
+        gc.collect()
+    with pytest.raises(OSError, match="Bad file descriptor"):
+        os.fstat(descriptor)
+
+
+class BytesPath:
+    """Like a path, but of bytes."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = os.fsencode(path)
+
+    def __fspath__(self) -> bytes:
+        return self._path
+
+
+def test_a_path_of_bytes(bundle: Path, tmp_path: Path) -> None:
+    """As ``os.DirEntry`` has them where bytes were listed."""
+    opened = Bundle.open(BytesPath(bundle), verify="size")  # type: ignore[arg-type]
+    assert opened.root == bundle
+    opened.close()
+    with pytest.raises(BundleError, match="nothing: no such bundle directory"):
+        Bundle.open(BytesPath(tmp_path / "nothing"))  # type: ignore[arg-type]
 
 
 def test_a_view_outlives_the_bundle(bundle: Path) -> None:
