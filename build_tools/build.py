@@ -11,7 +11,7 @@ OUT/NAME/lock                  held while a build is at work
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from build_tools import quality, record, versions
@@ -61,7 +61,7 @@ def _build(recipe: Recipe, home: Path, inputs: str, progress: Progress) -> Built
     newer = [each for each in versions.made(home, recipe.name) if versions.is_above(each, recipe.version)]
     measured = make(recipe, home, progress)
     transport = pack(home / BUNDLE, _transport(recipe, home))
-    record.write(Record(inputs, sha256(transport), recipe), home)
+    record.write(Record(inputs, sha256(transport), recipe, directory=record.here(home)), home)
     if newer:
         hint = "devices that have it refuse an older one; raise `version` in the recipe"
         progress.say(f"version    {recipe.version}, and {newer[0]} was made here before: {hint}")
@@ -82,6 +82,8 @@ def _unchanged(recipe: Recipe, home: Path, inputs: str) -> Built | None:
         return None
     if not transport.is_file() or sha256(transport) != known.transport:
         pack(home / BUNDLE, transport)
+    if known.directory != record.here(home):  # an earlier version's record, or the project was moved
+        record.write(replace(known, directory=record.here(home)), home)
     return Built(home / BUNDLE, transport, measured, fresh=False)
 
 

@@ -78,6 +78,10 @@ def remake(recipe: Recipe, home: Path, progress: Progress, *, fitted: Reduction 
         BuildError: as `make`; also when the teacher is not the one that made the index.
     """
     _check_early(recipe)
+    if recipe.corpus.source == "beir" and not Path(recipe.corpus.path or "").expanduser().is_dir():
+        progress.say(
+            f"evaluation {recipe.corpus.path} is no folder any more: quality is measured on held-out texts"
+        )
     bundle = home / BUNDLE
     Bundle.open(bundle).close()  # every byte is checked
     manifest = manifests.read(bundle / manifests.FILENAME)
@@ -104,9 +108,11 @@ def reference_of(bundle: Path, progress: Progress) -> card.Reference | None:
     """
     home = bundle.resolve().parent
     built = record.read(home)
-    if built is None or not built.current or not (home / STAGES).is_dir():
+    if built is None or not (home / STAGES).is_dir():
         return None
-    with locked(home):
+    with locked(home), record.in_its_directory(built, home):
+        if not built.current:
+            return None
         parts = pipeline.make_parts(built.recipe, Workspace(home / STAGES), progress)
     manifest = manifests.read(bundle / manifests.FILENAME)
     if manifest.index != parts.index_spec:

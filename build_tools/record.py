@@ -6,7 +6,10 @@ So that an unchanged build is known without loading a model, and a bundle can ge
 from __future__ import annotations
 
 import hashlib
+import os
 import platform
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -16,6 +19,7 @@ import yaml
 from build_tools.compile import TFLITE_PACKAGES
 from build_tools.corpus import fingerprint
 from build_tools.errors import BuildError
+from build_tools.progress import Progress
 from build_tools.recipe import Recipe
 from build_tools.workspace import write_atomically
 from edge_runtime import __version__, schema
@@ -47,12 +51,15 @@ class Record:
         transport: sha256 of the transport file.
         updated: whether documents were added or removed since, so that the recipe's corpus is not what is in
             the bundle.
+        directory: that relative paths of the recipe are meant from (`here`); None in records of earlier
+            versions, which do not say.
     """
 
     inputs: str
     transport: str
     recipe: Recipe
     updated: bool = False
+    directory: str | None = None
 
     @property
     def current(self) -> bool:
@@ -77,6 +84,41 @@ def write(record: Record, home: Path) -> None:
     """Writes the record into a build folder."""
     text = yaml.safe_dump(schema.encode(record), sort_keys=False, allow_unicode=True).encode()
     write_atomically(home / FILENAME, lambda file: file.write(text))
+
+
+def here(home: Path) -> str:
+    """The working directory, as the record in `home` names it: from there where the build folder is in it.
+
+    A project that is moved, or copied, with its build folder is then known for what it is.
+    """
+    directory, place = Path.cwd(), home.resolve()
+    return os.path.relpath(directory, place) if place.is_relative_to(directory) else str(directory)
+
+
+@contextmanager
+def in_its_directory(built: Record, home: Path, progress: Progress | None = None) -> Iterator[None]:
+    """Makes the recipe's relative paths mean what they meant to the build, whatever the working directory is.
+
+    It stays as it is where the corpus is seen from here and not from there: the build folder was moved alone.
+    Paths are kept relative, as they are part of the names of stages.
+
+    Args:
+        progress: says so where the directory is another.
+    """
+    before = Path.cwd()
+    meant = before if built.directory is None else (home / built.directory).resolve()
+    corpus = Path(built.recipe.corpus.path or "").expanduser()
+    moved = not (meant / corpus).exists() and (before / corpus).exists()
+    if meant == before or moved or not meant.is_dir():
+        yield
+        return
+    if progress is not None:
+        progress.say(f"paths      relative ones of the recipe and of --set are meant from {meant}")
+    os.chdir(meant)
+    try:
+        yield
+    finally:
+        os.chdir(before)
 
 
 def home_of(bundle: Path) -> Path:

@@ -7,6 +7,7 @@ has the old version needs only the new encoder's bytes; all other files keep the
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 
@@ -56,9 +57,11 @@ def redistil(bundle: Path, overrides: Sequence[str], progress: Progress) -> Buil
     from build_tools.make import remake  # loads torch
 
     home = record.home_of(bundle)
-    with locked(home):
+    with ExitStack() as stack:
+        stack.enter_context(locked(home))
         recover(home / BUNDLE)
         built, old = record.need(home), read_manifest(home / BUNDLE)
+        stack.enter_context(record.in_its_directory(built, home, progress))
         recipe = _recipe(home, built.recipe, old, overrides)
         reduced = built.updated and recipe.teacher.ndim is not None
         # Where the corpus has changed since, no build may take the bundle's documents for it.
@@ -69,7 +72,7 @@ def redistil(bundle: Path, overrides: Sequence[str], progress: Progress) -> Buil
             pack(draft.directory, transport)
             # Without inputs until the bundle is there: were the machine switched off before, a build would
             # else take the old one for this.
-            made = Record("", sha256(transport), recipe, updated=built.updated)
+            made = Record("", sha256(transport), recipe, built.updated, record.here(home))
             record.write(made, home)
             draft.place()
         record.write(replace(made, inputs=inputs), home)

@@ -47,6 +47,13 @@ class Changes:
     add: tuple[Path, ...] = ()
     remove: tuple[str, ...] = ()
 
+    def absolute(self) -> Changes:
+        """The same from every working directory; ``~`` is left to who reads the files."""
+        add = (
+            path if path.parts[:1] and path.parts[0].startswith("~") else path.absolute() for path in self.add
+        )
+        return replace(self, add=tuple(add))
+
 
 def update(
     bundle: Path, changes: Changes, progress: Progress, *, version: str | None = None, out: Path | None = None
@@ -75,6 +82,8 @@ def update(
         stack.enter_context(locked(home))
         recover(home / BUNDLE)
         built, old = record.need(home), _old(home)
+        changes, out = changes.absolute(), out and out.absolute()
+        stack.enter_context(record.in_its_directory(built, home, progress))
         made = versions.made(home, built.recipe.name)
         recipe = replace(built.recipe, version=versions.rising(version, old.manifest.version, made))
         target = _target(home, out, recipe.name)
@@ -183,7 +192,8 @@ def _make(old: Old, change: Change, built: Record, target: Path, progress: Progr
         pack(draft, transport)
         # Before the swap: were the machine switched off between the two, a build would else take the new
         # bundle for what the recipe's corpus gives.
-        record.write(Record(built.inputs, sha256(transport), recipe, updated=True), target)
+        made = Record(built.inputs, sha256(transport), recipe, updated=True, directory=record.here(target))
+        record.write(made, target)
         swap_in(draft, target / BUNDLE)
     return Built(target / BUNDLE, transport, card, fresh=True)
 

@@ -31,8 +31,9 @@ def read(spec: CorpusSpec, paths: Sequence[Path], *, skipped: SkipLog) -> Iterat
         skipped: counts the bad records when ``spec.on_error`` is ``skip``.
 
     Raises:
-        CorpusError: the source has no files, a path is missing or of the wrong kind or holds no document, a
-            record is bad, or records have no key. Paths are checked before the first document.
+        CorpusError: the source has no files, the folder that keys are relative to is not found, a path is
+            missing or of the wrong kind or holds no document, a record is bad, or records have no key. Paths
+            are checked before the first document.
     """
     if spec.source == "python":
         raise CorpusError(
@@ -91,9 +92,19 @@ def _records(spec: CorpusSpec, corpus: CorpusSpec) -> Iterator[Record]:
 
 
 def _placed(path: Path, corpus: CorpusSpec) -> tuple[Path, Path]:
-    """The path of text files, and the folder above that their keys are relative to."""
+    """The path of text files, and the folder above that their keys are relative to.
+
+    Where the corpus' folder is gone, its files are elsewhere now. A relative one may as well be looked for
+    from the wrong directory.
+    """
     folder = path if path.is_dir() else path.parent
     whole = Path(corpus.path or "").expanduser()
+    if not (whole.is_dir() or whole.is_absolute()):
+        raise CorpusError(
+            f"corpus.path {utf8.printable(whole)}: no such folder, taken relative to "
+            f"{utf8.printable(Path.cwd())}; text files are known by their path from there. Run the command "
+            "where the bundle was built; if the folder is gone, an empty one in its place will do"
+        )
     if whole.is_dir() and folder.resolve().is_relative_to(whole.resolve()):
         place = whole / folder.resolve().relative_to(whole.resolve())
         return (place if path.is_dir() else place / path.name), whole

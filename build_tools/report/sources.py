@@ -73,7 +73,10 @@ def read(bundle: Path) -> Sources:
     home = bundle.resolve().parent
     built = record.read(home)
     measured = quality.read(bundle)
-    judged = _judged(built.recipe, keys) if built and measured.basis == "labels" else None
+    judged = None
+    if built and measured.basis == "labels":
+        with record.in_its_directory(built, home):
+            judged = _judged(built.recipe, keys)
     golden = query_file.read(bundle / manifest.golden)
     return Sources(bundle, home, manifest, measured, golden, built.recipe if built else None, judged)
 

@@ -51,7 +51,16 @@ def test_texts_of_elsewhere(notes: Path, tmp_path: Path) -> None:
         "er/c.txt",
         "c.txt",
     ]
-    assert keys(CorpusSpec(source="text", path="gone"), other) == ["b.md", "er/c.txt"]
+    assert keys(CorpusSpec(source="text", path=str(tmp_path / "gone")), other) == ["b.md", "er/c.txt"]
+
+
+def test_a_corpus_that_is_not_found(notes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its files' keys are not guessed where it may only be looked for from the wrong directory."""
+    monkeypatch.chdir(notes / "deep")
+    with pytest.raises(CorpusError, match=r"^corpus\.path notes: no such folder, taken relative to .*/deep;"):
+        keys(CorpusSpec(source="text", path="notes"), notes / "a.txt")
+    (notes / "deep" / "notes").mkdir()
+    assert keys(CorpusSpec(source="text", path="notes"), notes / "a.txt") == ["a.txt"]
 
 
 def test_the_limit_is_that_of_the_build(notes: Path) -> None:
