@@ -92,7 +92,8 @@ def calibrate(
     opened = Bundle.open(bundle, verify="full")
     opened.close()  # nothing is mapped yet; its bytes are proved, so the processes below compare sizes only
     asked = own or query_file.golden(opened)
-    task = Task(os.fspath(bundle), "", asked, n=n, warm_up=warm_up)
+    state.check_writable(opened.manifest.name)
+    task = Task(os.fsdecode(bundle), "", asked, n=n, warm_up=warm_up)
     machine, before = device.describe(), device.condition()
     rungs, skipped = _measure(opened.manifest, task, progress)
     warnings = report.machine_warnings(machine, before, device.condition())

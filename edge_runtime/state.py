@@ -204,15 +204,19 @@ def update(name: str, change: Callable[[State], State]) -> Path:
     Raises:
         StateError: the file cannot be written, or could not be read again.
     """
-    file = path(name)
-    try:
-        disk.make_directory(file.parent)
-        with _locked(file.parent / _LOCK):
-            disk.replace_file(file, _dump(change(readable(name)), str(file)))
-    except OSError as error:
-        problem = f"cannot be written ({error.strerror}); set EDGE_RUNTIME_HOME to a folder that can"
-        raise StateError(f"{file}: {problem}") from None
+    with _writing(name) as file:
+        disk.replace_file(file, _dump(change(readable(name)), str(file)))
     return file
+
+
+def check_writable(name: str) -> None:
+    """Finds out whether `update` could write, before what is worth writing down takes minutes.
+
+    Raises:
+        StateError: it could not. (Where it could, the disk may be full by then.)
+    """
+    with _writing(name):
+        pass
 
 
 def parse(data: bytes, source: str = FILENAME) -> State:
@@ -238,6 +242,19 @@ def _dump(state: State, source: str = FILENAME) -> bytes:
     except ValueError as error:
         raise StateError(f"{source}: not written, for it could not be read again ({error})") from None
     return data
+
+
+@contextmanager
+def _writing(name: str) -> Iterator[Path]:
+    """The state file of the bundles called `name`, its folder made, and no other writer. Raises as `update`."""
+    file = path(name)
+    try:
+        disk.make_directory(file.parent)
+        with _locked(file.parent / _LOCK):
+            yield file
+    except OSError as error:
+        problem = f"cannot be written ({error.strerror}); set EDGE_RUNTIME_HOME to a folder that can"
+        raise StateError(f"{file}: {problem}") from None
 
 
 @contextmanager

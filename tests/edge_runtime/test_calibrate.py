@@ -22,7 +22,7 @@ from edge_runtime.bundle import digest, sha256
 from edge_runtime.calibrate import Outcome, Skipped, calibrate, choose, table
 from edge_runtime.errors import BundleError, EngineError, IntegrityError, QueryError, StateError
 from edge_runtime.manifest import EncoderCost, EncoderQuality, EncoderSpec, Manifest
-from edge_runtime.state import Calibration, Rung
+from edge_runtime.state import Calibration, Rung, State
 
 AddStatic = Callable[..., EncoderSpec]
 
@@ -151,7 +151,7 @@ def test_no_engine_at_all(bundle: Path, home: Path, tmp_path: Path, monkeypatch:
     problem = r"^no encoder of tiny can run on this device:\n  layers2: encoder layers2 needs ONNX Runtime"
     with pytest.raises(EngineError, match=problem):
         quick(bundle)
-    assert not home.exists()
+    assert state.read("tiny") == State()
 
 
 @pytest.mark.parametrize(
@@ -176,7 +176,7 @@ def test_unusable_arguments(ladder: Path, home: Path, changes: dict[str, Any], p
     """The caller's mistake is not taken for an encoder's, and nothing is recorded."""
     with pytest.raises(QueryError, match=f"^{problem}$"):
         quick(ladder, **changes)
-    assert not home.exists()
+    assert state.read("tiny") == State()
 
 
 def test_unusable_bundles(tmp_path: Path, bundle_copy: Path, home: Path) -> None:
@@ -192,11 +192,13 @@ def test_unusable_bundles(tmp_path: Path, bundle_copy: Path, home: Path) -> None
 def test_a_state_that_cannot_be_written(
     static_bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """One error; the search itself works on such a device."""
+    """One error, before anything is measured; the search itself works on such a device."""
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("EDGE_RUNTIME_HOME", str(tmp_path / "file"))
+    measured: list[str] = []
     with pytest.raises(StateError, match="cannot be written"):
-        quick(static_bundle)
+        quick(static_bundle, progress=lambda what, done, total: measured.append(what))
+    assert measured == []
     edge_runtime.open(static_bundle).close()
 
 

@@ -186,7 +186,18 @@ def test_a_place_that_cannot_be_written(tmp_path: Path, monkeypatch: pytest.Monk
     problem = r"state.yaml: cannot be written \(Not a directory\); set EDGE_RUNTIME_HOME to a folder that can"
     with pytest.raises(StateError, match=problem):
         state.record("tiny", CALIBRATION)
+    with pytest.raises(StateError, match=problem):
+        state.check_writable("tiny")
     assert state.read("tiny") == State()
+
+
+def test_a_place_that_can_be_written(home: Path) -> None:
+    """Asking records nothing, and takes nothing away: not even what is damaged."""
+    state.check_writable("tiny")
+    assert not file_of(home).exists()
+    file_of(home).write_bytes(b"[")
+    state.check_writable("tiny")
+    assert file_of(home).read_bytes() == b"["
 
 
 def test_a_power_cut_while_writing_changes_nothing(home: Path) -> None:
@@ -319,3 +330,5 @@ def test_a_user_without_a_home(user: pytest.MonkeyPatch) -> None:
         state.read("tiny")
     with pytest.raises(StateError, match="no home directory"):
         state.record("tiny", CALIBRATION)
+    with pytest.raises(StateError, match="no home directory"):
+        state.check_writable("tiny")
