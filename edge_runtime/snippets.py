@@ -9,8 +9,9 @@ from __future__ import annotations
 import re
 import unicodedata
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from operator import itemgetter
 
 from edge_runtime import highlight
 from edge_runtime.highlight import Match
@@ -23,6 +24,7 @@ _SENTENCE = re.compile(
 _SPACE = re.compile(r"\s+")
 _LEAD = 4  # of a long sentence a quarter of the snippet may stand before the first word that matters
 _JOINER = "\u200d"
+_START, _END = itemgetter(0), itemgetter(1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,19 +53,33 @@ def snippet(text: str, query: str, *, max_chars: int, stemmer: Stemmer) -> Snipp
         return Snippet("", (), 0)
     found = highlight.matches(text, highlight.wanted(query, stemmer), stemmer)
     ends = [end for match in _SENTENCE.finditer(text) if begin < (end := match.end()) < length]
-    search = _Search(text, max_chars, (begin, *ends), (*ends, length), found)
+    spaces = [space.span() for space in _SPACE.finditer(text)] if length - begin > max_chars else []
+    indexes: dict[str, list[int]] = {}
+    for index, match in enumerate(found):
+        for term in match.terms:
+            indexes.setdefault(term, []).append(index)
+    search = _Search(text, max_chars, (begin, *ends), (*ends, length), spaces, found, indexes)
     return search.best()
 
 
 @dataclass(frozen=True, slots=True)
 class _Search:
-    """The windows of a text that a snippet may be: sentence i is from starts[i] up to ends[i]."""
+    """The windows of a text that a snippet may be: sentence i is from starts[i] up to ends[i].
+
+    There are as many as words, and each may be as long as the text: none is read through.
+
+    Attributes:
+        spaces: start and end of each stretch of white space; none where the whole text fits.
+        indexes: of the matches that have a term.
+    """
 
     text: str
     max_chars: int
     starts: Sequence[int]
     ends: Sequence[int]
+    spaces: Sequence[tuple[int, int]]
     found: Sequence[Match]
+    indexes: Mapping[str, Sequence[int]]
 
     def best(self) -> Snippet:
         """Most terms, then most in the first sentence, then the earliest."""
@@ -75,7 +91,8 @@ class _Search:
             if worth > most:
                 best, most = (start, end), worth
         start, end = best
-        spans = tuple((one.start - start, one.end - start) for one in self._within(start, end))
+        within = self.found[slice(*self._within(start, end))]
+        spans = tuple((one.start - start, one.end - start) for one in within)
         return Snippet(self.text[start:end], spans, start)
 
     def _candidates(self) -> Iterator[int]:
@@ -88,8 +105,7 @@ class _Search:
             sentence = self.starts[bisect_right(self.starts, match.start) - 1]
             if match.end > sentence + self.max_chars:
                 before = match.start - self.max_chars // _LEAD
-                space = _SPACE.search(self.text, before, match.start)
-                yield space.end() if space else match.start
+                yield self._behind_space(before, match.start)
 
     def _end(self, start: int) -> int:
         """With a sentence, unless that wastes half of the snippet; else between words; else where it must."""
@@ -99,9 +115,21 @@ class _Search:
         sentences = bisect_right(self.ends, limit)
         end = self.ends[sentences - 1] if sentences else start
         if end - start <= self.max_chars // 2:
-            spaces = list(_SPACE.finditer(self.text, start, limit + 1))
-            end = spaces[-1].start() if spaces else self._between_letters(start, limit)
-        return start + len(self.text[start:end].rstrip())
+            last = bisect_right(self.spaces, limit, key=_START) - 1
+            spaced = last >= 0 and self.spaces[last][1] > start
+            end = self.spaces[last][0] if spaced else self._between_letters(start, limit)
+        return self._without_space(start, end)
+
+    def _behind_space(self, start: int, end: int) -> int:
+        """Where the first white space from `start` ends; `end` where it comes no earlier."""
+        first = bisect_right(self.spaces, start, key=_END)
+        return min(self.spaces[first][1], end) if first < len(self.spaces) else end
+
+    def _without_space(self, start: int, end: int) -> int:
+        """`end`, before any white space in front of it; not before `start`."""
+        last = bisect_left(self.spaces, end, key=_START) - 1
+        spaced = last >= 0 and self.spaces[last][1] >= end
+        return max(start, self.spaces[last][0] if spaced else end)
 
     def _between_letters(self, start: int, end: int) -> int:
         """`end`, or before it, where no accent or other part of a letter or an emoji is cut off."""
@@ -113,9 +141,12 @@ class _Search:
         return end
 
     def _terms(self, start: int, end: int) -> int:
-        return len({term for match in self._within(start, end) for term in match.terms})
+        first, behind = self._within(start, end)
+        if behind - first <= len(self.indexes):
+            return len(frozenset[str]().union(*(match.terms for match in self.found[first:behind])))
+        return sum(bisect_left(each, first) < bisect_left(each, behind) for each in self.indexes.values())
 
-    def _within(self, start: int, end: int) -> Sequence[Match]:
+    def _within(self, start: int, end: int) -> tuple[int, int]:
+        """Indexes of the first match, and of that behind the last."""
         first = bisect_left(self.found, start, key=lambda match: match.start)
-        last = bisect_right(self.found, end, key=lambda match: match.end)
-        return self.found[first:last]
+        return first, bisect_right(self.found, end, key=lambda match: match.end)

@@ -13,7 +13,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 import edge_runtime
-from edge_runtime import QueryError, Retriever, highlight, words
+from edge_runtime import QueryError, Retriever, highlight, snippets, words
 from edge_runtime.snippets import Snippet, snippet
 
 STEMMERS = st.sampled_from(["english", "none"])
@@ -171,3 +171,37 @@ def test_bad_arguments(retriever: Retriever, source: Any, query: Any, max_chars:
     """One error, which names the argument."""
     with pytest.raises(QueryError, match=f"^{problem}$"):
         retriever.snippet(source, query, max_chars=max_chars)
+
+
+class Counting(list[Any]):
+    """A list that knows how many of it were read."""
+
+    read = 0
+
+    def __getitem__(self, index: Any) -> Any:
+        found = super().__getitem__(index)
+        self.read += len(found) if isinstance(index, slice) else 1
+        return found
+
+
+def test_a_long_snippet_of_a_long_text_takes_time_in_proportion(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every word may begin one; what it holds is not read for each. Nor is its white space."""
+    real, counted, searched = highlight.matches, list[Counting](), list[str]()
+
+    class Spaces:
+        def finditer(self, *arguments: Any) -> Iterator[Any]:
+            searched.append("once")
+            return real_spaces.finditer(*arguments)
+
+    def matches(*arguments: Any) -> Counting:
+        counted.append(Counting(real(*arguments)))
+        return counted[-1]
+
+    real_spaces = snippets._SPACE
+    monkeypatch.setattr(snippets, "_SPACE", Spaces())
+    monkeypatch.setattr(highlight, "matches", matches)
+    for times in (100, 400):
+        text = "bread is good " * times
+        assert len(snippet(text, "bread", max_chars=len(text) // 10, stemmer="english").spans) == times // 10
+    assert searched == ["once", "once"]
+    assert counted[1].read < 6 * counted[0].read
