@@ -50,7 +50,7 @@ def redistil(bundle: Path, overrides: Sequence[str], progress: Progress) -> Buil
 
     Raises:
         BuildError: no recipe is known, an override reaches further than the encoders, the version does not
-            rise, or a stage could not go on.
+            rise or was made before, or a stage could not go on.
         BundleError: the bundle is damaged.
         RecipeError: an override does not fit.
     """

@@ -43,15 +43,19 @@ def recover(target: Path) -> None:
 def nothing_done(draft: Path, transport: Path, built: Record | None) -> Iterator[None]:
     """Leaves no trace of a new version that is interrupted before its draft is in place.
 
+    A transport file that was there before stays.
+
     Args:
         built: the record that was in the build folder; None where there was none.
     """
+    earlier = transport.exists()
     try:
         yield
     except BaseException:
         if draft.exists():
             shutil.rmtree(draft, ignore_errors=True)
-            transport.unlink(missing_ok=True)
+            if not earlier:
+                transport.unlink(missing_ok=True)
             if built is None:
                 (draft.parent / record.FILENAME).unlink(missing_ok=True)
             else:

@@ -69,8 +69,8 @@ def update(
         out: makes ``out/NAME`` the new version's build folder, and leaves the old one alone.
 
     Raises:
-        BuildError: nothing is asked for, a key is unknown or asked for twice, the version does not rise, no
-            recipe or teacher is known, or there is no place for the new version.
+        BuildError: nothing is asked for, a key is unknown or asked for twice, the version does not rise or
+            was made before, no recipe or teacher is known, or there is no place for the new version.
         CorpusError: a file cannot be read.
         BundleError: the bundle is damaged.
     """
@@ -84,9 +84,10 @@ def update(
         built, old = record.need(home), _old(home)
         changes, out = changes.absolute(), out and out.absolute()
         stack.enter_context(record.in_its_directory(built, home, progress))
-        made = versions.made(home, built.recipe.name)
+        name = built.recipe.name
+        target = _target(home, out, name)
+        made = (*versions.made(home, name), *versions.made(target, name))
         recipe = replace(built.recipe, version=versions.rising(version, old.manifest.version, made))
-        target = _target(home, out, recipe.name)
         change = _change(home, old, recipe, changes, progress)
         if not (change.added or change.removed):
             return _as_it_is(old, home)

@@ -41,7 +41,8 @@ def rising(asked: str | None, present: str, others: Sequence[str] = ()) -> str:
         others: that were made of this bundle; a build may have gone back behind them.
 
     Raises:
-        BuildError: what is asked for is no version, or not above `present`.
+        BuildError: what is asked for is no version, not above `present`, or was made before: a device may
+            have that one, and would take the new one for the same.
     """
     if asked is None:
         return following(max((present, *others), key=_numbers))
@@ -49,6 +50,11 @@ def rising(asked: str | None, present: str, others: Sequence[str] = ()) -> str:
         raise BuildError(f"version {shown(asked)}: expected three numbers such as 1.0.1")
     if not is_above(asked, present):
         raise BuildError(f"version {asked}: expected more than {present}, the bundle's own")
+    if asked in others:
+        free = following(max(others, key=_numbers))
+        raise BuildError(
+            f"version {asked}: was made here before, and a device may have it; choose another, such as {free}"
+        )
     return asked
 
 

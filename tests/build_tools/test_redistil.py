@@ -70,6 +70,14 @@ def test_the_version_must_rise(home: Path, version: str) -> None:
         redistil(home / "bundle", [f"version={version}"], Progress())
 
 
+def test_a_version_that_was_made_before(home: Path) -> None:
+    """Its transport file may be on a device, and is not written anew."""
+    (home / "tiny-1.0.5.edge").write_bytes(b"earlier")
+    with pytest.raises(BuildError, match=r"version 1\.0\.5: was made here before"):
+        redistil(home / "bundle", ["version=1.0.5"], Progress())
+    assert (home / "tiny-1.0.5.edge").read_bytes() == b"earlier"
+
+
 def test_a_missed_gate_leaves_the_old_bundle(home: Path) -> None:
     """The draft is kept for inspection, and the bundle answers as before."""
     before, curves = digests(home / "bundle"), everything(home / "curves")

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 import edge_runtime
-from build_tools.swap import recover, swap_in
+from build_tools.swap import nothing_done, recover, swap_in
 
 
 def folder(path: Path, content: str) -> Path:
@@ -65,6 +65,23 @@ def test_a_kill_between_the_renames(tmp_path: Path) -> None:
     assert not (tmp_path / "bundle.old").exists()
     recover(tmp_path / "bundle")
     assert content(tmp_path / "bundle") == "old"
+
+
+@pytest.mark.parametrize("earlier", [True, False])
+def test_a_transport_file_of_an_earlier_run(tmp_path: Path, earlier: bool) -> None:
+    """Is not of the version that is interrupted, and stays; one of this run goes."""
+    draft, transport = folder(tmp_path / "bundle.new", "new"), tmp_path / "tiny-1.0.1.edge"
+    if earlier:
+        transport.write_bytes(b"earlier")
+
+    def interrupted() -> None:
+        transport.touch()
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt), nothing_done(draft, transport, None):
+        interrupted()
+    assert transport.exists() is earlier
+    assert not draft.exists()
 
 
 def test_programs_that_have_the_old_bundle_open_keep_it(bundle_copy: Path, tmp_path: Path) -> None:

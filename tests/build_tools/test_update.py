@@ -40,6 +40,17 @@ def test_the_version(home: Path, given: Callable[..., Path]) -> None:
     assert (known.recipe.version, known.updated) == ("2.5.0", True)
 
 
+def test_a_version_that_was_made_before(home: Path, tmp_path: Path, given: Callable[..., Path]) -> None:
+    """Is made no second time, here or where it is to be written: a device may have the first."""
+    (home / "tiny-1.0.5.edge").write_bytes(b"earlier")
+    (tmp_path / "out" / "tiny").mkdir(parents=True)
+    (tmp_path / "out" / "tiny" / "tiny-1.0.7.edge").touch()
+    with pytest.raises(BuildError, match=r"version 1\.0\.5: was made here before"):
+        run(home, [given(NEW)], version="1.0.5")
+    assert (home / "tiny-1.0.5.edge").read_bytes() == b"earlier"
+    assert run(home, [given(NEW)], out=tmp_path / "out").transport.name == "tiny-1.0.8.edge"
+
+
 def test_there_and_back(home: Path, given: Callable[..., Path]) -> None:
     """A document that came and went leaves every file as it was, but for what was measured."""
     before = digests(home / "bundle")

@@ -37,6 +37,8 @@ def test_what_was_made_before(tmp_path: Path) -> None:
     assert set(found) == {"1.0.9", "1.0.10"}
     assert versions.rising(None, "1.0.0", found) == "1.0.11"
     assert versions.rising("1.0.1", "1.0.0", found) == "1.0.1"
+    with pytest.raises(BuildError, match=r"^version 1\.0\.9: was made here before, .* such as 1\.0\.11$"):
+        versions.rising("1.0.9", "1.0.0", found)
 
 
 def test_the_last_number_of_all() -> None:
