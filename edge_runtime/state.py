@@ -246,7 +246,7 @@ def _dump(state: State, source: str = FILENAME) -> bytes:
 
 @contextmanager
 def _writing(name: str) -> Iterator[Path]:
-    """The state file of the bundles called `name`, its folder made, and no other writer. Raises as `update`."""
+    """The state file of the bundles called `name`, its folder made; no other writer. Raises as `update`."""
     file = path(name)
     try:
         disk.make_directory(file.parent)
