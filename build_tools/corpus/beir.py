@@ -12,8 +12,12 @@ from build_tools.corpus.problems import BadRecord, Record
 from build_tools.corpus.records import FieldError, Row, key_of, optional_text_of, text_of
 from build_tools.errors import CorpusError, DataError
 from build_tools.recipe import CorpusSpec
+from edge_runtime.schema import shown
 
 LAYOUT = "a BEIR folder holds corpus.jsonl, queries.jsonl and qrels/SPLIT.tsv"
+
+_MOST = 10_000
+"""A score beyond it, up or down, is another kind of number; the evaluator takes memory for each one below."""
 
 _SCORE_HEADERS = frozenset(["score", "relevance", "rel", "label"])
 
@@ -76,7 +80,8 @@ def read_qrels(folder: str | Path, split: str) -> tuple[Judgement, ...]:
     """The judgements of `folder`/qrels/`split`.tsv, in file order; a header row is optional.
 
     Raises:
-        DataError: there is no such split, a line is malformed, or two lines contradict each other.
+        DataError: there is no such split, a line is malformed, a score is beyond all reason, or two lines
+            contradict each other.
     """
     path = _split_path(Path(folder), split)
     judgements: dict[tuple[str, str], Judgement] = {}
@@ -158,6 +163,10 @@ def _judgement(columns: list[str], origin: str) -> Judgement:
         expected = "expected query-id, corpus-id and score, separated by tabs"
         raise DataError(f"{origin}: {expected}; found {len([c for c in columns if c])} columns")
     try:
-        return Judgement(columns[0], columns[1], int(columns[2]))
+        relevance = int(columns[2])
     except ValueError:
-        raise DataError(f"{origin}: expected a whole number as score; found {columns[2]!r}") from None
+        raise DataError(f"{origin}: expected a whole number as score; found {shown(columns[2])}") from None
+    if abs(relevance) > _MOST:
+        found = shown(relevance)
+        raise DataError(f"{origin}: expected a score within ±{_MOST:,}; found {found}; is that its column?")
+    return Judgement(columns[0], columns[1], relevance)

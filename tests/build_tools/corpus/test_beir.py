@@ -113,6 +113,12 @@ def test_qrels(folder: Path, header: str) -> None:
             r"test\.tsv:2: expected a whole number as score; found '1.5'",
         ),
         ("q\td\thigh\n", "found 'high'"),
+        (
+            "q\td\t1\nq\te\t2000000000\n",
+            r"test\.tsv:2: expected a score within ±10,000; found 2000000000; is that its column",
+        ),
+        ("q\td\t-10001\n", r"test\.tsv:1: expected a score within ±10,000; found -10001"),
+        (f"q\td\t{10**30}\n", r"test\.tsv:1: expected .*; found a number beyond 64 bits"),
         ("q\td\t1\nq\td\t2\n", r"test\.tsv:2: expected one score a pair; found 2"),
         ("query-id\tcorpus-id\tscore\n", "expected at least one judgement"),
     ],
