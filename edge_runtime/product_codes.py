@@ -167,7 +167,8 @@ def _read(source: str, spec: IndexSpec) -> Any:
     except Exception as error:  # faiss raises bare RuntimeError
         if not of_library(error):
             raise
-        problem = (str(error).strip() or type(error).__name__).splitlines()[-1][-200:]
+        said = (str(error).strip() or type(error).__name__).splitlines()[-1][-200:]
+        problem = "its path is not UTF-8" if isinstance(error, TypeError) else said
         raise CompatibilityError(
             f"{source}: faiss {library.__version__} cannot read it ({problem}); written by faiss "
             f"{spec.writer.get('faiss', '?')}; pip install -U faiss-cpu, or rebuild the bundle"

@@ -41,7 +41,8 @@ class Tokenizer:
             BundleError: the file is not one that this version of tokenizers reads and can use.
         """
         try:
-            tokenizer = cls(tokenizers.Tokenizer.from_file(str(path)), max_tokens=max_tokens)
+            read = tokenizers.Tokenizer.from_buffer(path.read_bytes())  # `from_file` takes paths in UTF-8
+            tokenizer = cls(read, max_tokens=max_tokens)
             length = len(tokenizer.encode("a " * min(max_tokens, 64)))
         except (KeyboardInterrupt, SystemExit):
             raise

@@ -42,6 +42,21 @@ class Encoder(ABC):
         """Frees what the engine holds."""
 
 
+def check_path(path: Path) -> None:
+    """Refuses what no engine can be told to read: they take text in UTF-8 for a path.
+
+    Raises:
+        EngineError: the path is not.
+    """
+    try:
+        str(path).encode()
+    except UnicodeEncodeError:
+        raise EngineError(
+            f"{path}: no engine reads it, for its path is not UTF-8; put the bundle into another folder, "
+            "or open it with a static encoder"
+        ) from None
+
+
 def checked_vector(output: NDArray[Any], ndim: int) -> NDArray[np.float32]:
     """The only row of an engine's output (1, ndim).
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from edge_runtime import cpu
 from edge_runtime.device_config import CPU, FILENAME, Provider
-from edge_runtime.encoders.base import first_line, package_version
+from edge_runtime.encoders.base import check_path, first_line, package_version
 from edge_runtime.errors import DeviceWarning, EngineError, of_library
 
 SLOW_FUSIONS = ("SkipLayerNormFusion", "BiasGeluFusion")
@@ -35,6 +35,7 @@ def open_session(
     Raises:
         EngineError: onnxruntime is not installed or refuses the file.
     """
+    check_path(path)
     forbid_telemetry()
     try:
         import onnxruntime

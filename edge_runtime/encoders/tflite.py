@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from edge_runtime.device_config import FILENAME, Delegate
 from edge_runtime.encoder_spec import EncoderSpec, signature
-from edge_runtime.encoders.base import Encoder, checked_vector, first_line, package_version
+from edge_runtime.encoders.base import Encoder, check_path, checked_vector, first_line, package_version
 from edge_runtime.errors import ClosedError, DeviceWarning, EngineError, of_library
 from edge_runtime.residence import AROUND, MAPPING, NOTHING_MAPPED, Residence, mapped
 
@@ -60,6 +60,7 @@ class TfliteEncoder(Encoder):
         Raises:
             EngineError: neither package is installed, or the one that is refuses the file.
         """
+        check_path(path)
         module, engine = _import(spec)
         loaded = _load_delegates(module, delegates)
         with MAPPING:

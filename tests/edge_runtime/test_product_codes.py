@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from dataclasses import replace
 from itertools import product
@@ -110,6 +111,14 @@ def test_no_index_at_all(folder: Path, data: bytes) -> None:
     with pytest.raises(
         CompatibilityError, match=r"codes\.faiss: faiss 1\.\S+ cannot read it \(.+\); written by"
     ):
+        search(folder, STORED[0])
+
+
+def test_a_path_that_is_not_utf8(written: Path, tmp_path: Path) -> None:
+    """faiss takes no other, and says so in terms of C++."""
+    folder = tmp_path / os.fsdecode(b"caf\xe9")
+    shutil.copytree(written, folder)
+    with pytest.raises(CompatibilityError, match=r"cannot read it \(its path is not UTF-8\)"):
         search(folder, STORED[0])
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -113,3 +115,13 @@ def test_an_impossible_length_is_refused(path: Path, max_tokens: int) -> None:
     """The library would not cut at all when the special tokens alone are too many."""
     with pytest.raises(BundleError, match=r"tokenizer\.json: "):
         Tokenizer.load(path, max_tokens=max_tokens)
+
+
+def test_a_path_may_be_any_bytes(path: Path, tokenizer: Tokenizer, tmp_path: Path) -> None:
+    """As folders made under another encoding have them."""
+    folder = tmp_path / os.fsdecode(b"caf\xe9")
+    folder.mkdir()
+    shutil.copy(path, folder / "tokenizer.json")
+    assert Tokenizer.load(folder / "tokenizer.json", max_tokens=16).encode("flour") == tokenizer.encode(
+        "flour"
+    )

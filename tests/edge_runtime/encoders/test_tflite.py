@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -269,3 +271,16 @@ def test_a_device_with_one_engine_opens_what_it_can_run(
         assert retriever.info().encoder == "static"
     with pytest.raises(EngineError, match="needs ONNX Runtime"):
         edge_runtime.open(two_engines, encoder="layers2")
+
+
+def test_a_path_that_is_not_utf8(two_engines: Path, tmp_path: Path) -> None:
+    """No engine takes it, and that is what is said; a static encoder needs none."""
+    folder = tmp_path / os.fsdecode(b"caf\xe9")
+    shutil.copytree(two_engines, folder)
+    for encoder in ("layers2", "layers2-tflite"):
+        with pytest.raises(
+            EngineError, match="no engine reads it, for its path is not UTF-8; put the bundle"
+        ):
+            edge_runtime.open(folder, encoder=encoder)
+    with edge_runtime.open(folder, encoder="static") as retriever:
+        assert retriever.search("yeast", k=1)
