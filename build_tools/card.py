@@ -16,6 +16,7 @@ from build_tools.errors import DataError
 from build_tools.evaluate import Questions, Ranked, VectorSpace
 from build_tools.index import recall_at_10
 from build_tools.quality import THROUGH_INDEX, Parity, Row
+from build_tools.recipe import Recipe
 from build_tools.teacher import Teacher
 from edge_runtime import manifest as manifests
 from edge_runtime.bundle import Bundle
@@ -61,6 +62,24 @@ def labelled(folder: Path, split: str, keys: Sequence[str], limit: int | None = 
     return Questions(
         "labels", {query: texts[query] for query in chosen}, {query: judgements[query] for query in chosen}
     )
+
+
+def judged_folder(recipe: Recipe) -> Path | None:
+    """The corpus' own folder, where it holds judged queries."""
+    if recipe.corpus.source != "beir" or not recipe.corpus.path:
+        return None
+    folder = Path(recipe.corpus.path).expanduser()
+    return folder if (folder / "qrels").is_dir() else None
+
+
+def own_questions(recipe: Recipe, keys: Sequence[str]) -> Questions | None:
+    """The judged queries of the recipe's evaluation, None where its corpus has none.
+
+    Raises:
+        DataError: they cannot be read, or are of other documents than `keys`.
+    """
+    folder, evaluation = judged_folder(recipe), recipe.evaluation
+    return labelled(folder, evaluation.split, keys, evaluation.queries) if folder else None
 
 
 def rows(

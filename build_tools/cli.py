@@ -138,8 +138,8 @@ def _evaluate(options: argparse.Namespace) -> None:
     reference = reference_of(options.bundle, progress)
     if reference is None:
         progress.say(
-            "no build folder beside the bundle, or its inputs have changed: rows of the teacher and of "
-            "float32 students are left out"
+            "no build folder beside the bundle, a stage is gone, or its inputs have changed: rows of the "
+            "teacher and of float32 students are left out"
         )
     with progress.task("measuring", total=None, unit="systems") as advance:
         rows = card.rows(options.bundle, questions, reference, advance)

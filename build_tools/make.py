@@ -32,7 +32,7 @@ from build_tools.recipe import Recipe
 from build_tools.record import BUNDLE, CURVES
 from build_tools.reduction import Reduction
 from build_tools.swap import swap_in
-from build_tools.workspace import STAGES, Workspace, locked
+from build_tools.workspace import STAGES, MissingStageError, Workspace, locked
 from edge_runtime import manifest as manifests
 from edge_runtime.bundle import Bundle, sha256
 
@@ -103,8 +103,8 @@ def _draft(parts: Parts, home: Path, progress: Progress) -> Draft:
 
 
 def reference_of(bundle: Path, progress: Progress) -> card.Reference | None:
-    """The teacher, exact vectors and PyTorch students behind a bundle, or None where its build folder is
-    gone or its inputs have changed since: an evaluation must not turn into a build.
+    """The teacher, exact vectors and PyTorch students behind a bundle, or None where its build folder or a
+    stage is gone, or its inputs have changed since: an evaluation must not turn into a build.
     """
     home = bundle.resolve().parent
     built = record.read(home)
@@ -113,7 +113,10 @@ def reference_of(bundle: Path, progress: Progress) -> card.Reference | None:
     with locked(home), record.in_its_directory(built, home):
         if not built.current:
             return None
-        parts = pipeline.make_parts(built.recipe, Workspace(home / STAGES), progress)
+        try:
+            parts = pipeline.make_parts(built.recipe, Workspace(home / STAGES, frozen=True), progress)
+        except MissingStageError:
+            return None
     manifest = manifests.read(bundle / manifests.FILENAME)
     if manifest.index != parts.index_spec:
         return None
@@ -125,7 +128,7 @@ def reference_of(bundle: Path, progress: Progress) -> card.Reference | None:
 def _check_early(recipe: Recipe) -> None:
     """Looks at what is needed last first: hours lie between."""
     stamp.created()
-    if folder := _judged(recipe):
+    if folder := card.judged_folder(recipe):
         read_queries(folder)
         read_qrels(folder, recipe.evaluation.split)
 
@@ -198,21 +201,12 @@ def _vocabularies(parts: Parts) -> tuple[PrunedVocabulary, ...]:
 
 def _questions(parts: Parts, reference: card.Reference) -> Questions:
     """Judged queries where the corpus has them, else agreement with the teacher on held-out text."""
-    evaluation = parts.recipe.evaluation
-    if folder := _judged(parts.recipe):
-        return card.labelled(folder, evaluation.split, reference.space.keys, evaluation.queries)
-    count = evaluation.queries or len(parts.held_out.texts)
+    if questions := card.own_questions(parts.recipe, reference.space.keys):
+        return questions
+    count = parts.recipe.evaluation.queries or len(parts.held_out.texts)
     texts = parts.held_out.texts[:count]
     # By all of the teacher's dimensions, so that the card says what fewer of them lose.
     return agreement(texts, reference.full.rank(parts.teacher.tower.encode_queries(texts)))
-
-
-def _judged(recipe: Recipe) -> Path | None:
-    """The corpus' own folder, where it holds judged queries."""
-    if recipe.corpus.source != "beir" or not recipe.corpus.path:
-        return None
-    folder = Path(recipe.corpus.path).expanduser()
-    return folder if (folder / "qrels").is_dir() else None
 
 
 def _reference(parts: Parts) -> card.Reference:

@@ -13,7 +13,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from build_tools import fields, index
+from build_tools import card, documents, fields, index
 from build_tools.compile.tflite import check_installed
 from build_tools.distill import distil
 from build_tools.distill.cross_encoder import Scorer
@@ -150,6 +150,8 @@ def _learn(
     *,
     fitted: Reduction | None = None,
 ) -> _Learnt:
+    # Judged queries of another corpus are found now rather than in an hour.
+    card.own_questions(recipe, documents.keys(corpus.stage.directory))
     # Before the training: it is made in seconds, or refused.
     reranker = make_reranker(recipe.reranker, workspace, progress) if recipe.reranker else None
     drawn = draw_queries(recipe, corpus, workspace, progress)

@@ -122,13 +122,15 @@ def train_reranker(
     folder = str(packaged_model()) if spec.base == "packaged" else spec.base
     model = reranker.untrained(spec, folder)
     with locked(build / recipe.name):
-        ground = _prepare(recipe, Workspace(build / recipe.name / STAGES), progress)
-        found = read_labels(
-            labels, recipe.corpus, ground.corpus.stage.directory, evaluation=recipe.evaluation
-        )
+        workspace = Workspace(build / recipe.name / STAGES)
+        tower = Tower.load(recipe.teacher)
+        corpus = read_corpus(recipe, tower, workspace, progress)
+        # Before any vector, so that what is wrong with them shows in seconds.
+        found = read_labels(labels, recipe.corpus, corpus.stage.directory, evaluation=recipe.evaluation)
         training, held_out = _split(found.answers, spec.seed)
         progress.say(f"labels     {len(training):,} queries to learn from, {len(held_out):,} held out")
-        asked = _evaluation(recipe, ground)
+        asked = _evaluation(recipe, documents.keys(corpus.stage.directory))
+        ground = _prepare(recipe, tower, corpus, workspace, progress)
         chooser = ground.judged(questions_of(held_out))
         lists = _mine(training, recipe, spec, ground)
         stage = ground.workspace.stage(
@@ -147,9 +149,9 @@ def train_reranker(
     return measured
 
 
-def _prepare(recipe: Recipe, workspace: Workspace, progress: Progress) -> _Ground:
-    tower = Tower.load(recipe.teacher)
-    corpus = read_corpus(recipe, tower, workspace, progress)
+def _prepare(
+    recipe: Recipe, tower: Tower, corpus: Corpus, workspace: Workspace, progress: Progress
+) -> _Ground:
     vectors, _ = encode_corpus(recipe, tower, corpus, workspace, progress)
     words = build_lexical(recipe, corpus, workspace, progress)
     directory = corpus.stage.directory
@@ -158,14 +160,12 @@ def _prepare(recipe: Recipe, workspace: Workspace, progress: Progress) -> _Groun
     return _Ground(tower, corpus, first, documents.keys(directory), workspace, progress, titled)
 
 
-def _evaluation(recipe: Recipe, ground: _Ground) -> Questions | None:
+def _evaluation(recipe: Recipe, keys: Sequence[str]) -> Questions | None:
     """The judged queries of the recipe's evaluation split, where its corpus has some."""
-    if recipe.corpus.source != "beir" or not recipe.corpus.path:
+    folder = card.judged_folder(recipe)
+    if folder is None or not (folder / "qrels" / f"{recipe.evaluation.split}.tsv").is_file():
         return None
-    folder = Path(recipe.corpus.path).expanduser()
-    if not (folder / "qrels" / f"{recipe.evaluation.split}.tsv").is_file():
-        return None
-    return card.labelled(folder, recipe.evaluation.split, ground.keys, recipe.evaluation.queries)
+    return card.own_questions(recipe, keys)
 
 
 def _split(answers: Answers, seed: int) -> tuple[Answers, Answers]:

@@ -24,8 +24,15 @@ from build_tools.errors import BuildError
 
 DONE, LOCK = "done.json", "lock"
 
+ARRAYS = ("vectors.npy", "scores.npy")
+"""What a stage of one array gives; it has its name when it is whole, and the stage is not marked done."""
+
 STAGES = "stages"
 """The folder of finished stages in a build folder."""
+
+
+class MissingStageError(BuildError):
+    """A stage is not finished where nothing may be made."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,14 +66,25 @@ class Stage:
 
 @dataclass(frozen=True, slots=True)
 class Workspace:
-    """The folder that holds the stages of one bundle."""
+    """The folder that holds the stages of one bundle.
+
+    Attributes:
+        frozen: whether nothing may be made that is not there.
+    """
 
     root: Path
+    frozen: bool = False
 
     def stage(self, name: str, *inputs: object) -> Stage:
-        """The stage `name` for these inputs, anything with a faithful ``repr``; made if it is new."""
+        """The stage `name` for these inputs, anything with a faithful ``repr``; made if it is new.
+
+        Raises:
+            MissingStageError: it is not finished, in a frozen workspace.
+        """
         key = hashlib.sha256(repr((name, inputs)).encode()).hexdigest()
         directory = self.root / f"{name}-{key[:12]}"
+        if self.frozen and not any((directory / file).exists() for file in (DONE, *ARRAYS)):
+            raise MissingStageError(f"{directory}: is not there, or not finished; build the bundle again")
         directory.mkdir(parents=True, exist_ok=True)
         return Stage(directory, key)
 

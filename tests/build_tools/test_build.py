@@ -373,6 +373,11 @@ def test_two_builds_at_once(home: Path, recipe: Recipe) -> None:
         (["fusion.labels={source: csv, path: missing.csv}"], DataError, r"missing\.csv: "),
         (["filters.indexed=[sektion]"], BuildError, "no document has the metadata field 'sektion'"),
         (["corpus.source=beir", "corpus.path=BEIR", "corpus.fields={}"], DataError, "no split 'test'"),
+        (
+            ["corpus.source=beir", "corpus.path=BEIR", "corpus.fields={}", "evaluation.split=dev"],
+            DataError,
+            "none of its relevant documents is in this bundle",
+        ),
     ],
 )
 def test_mistakes_show_before_the_work(
@@ -388,6 +393,7 @@ def test_mistakes_show_before_the_work(
     (tmp_path / "qrels").mkdir()
     (tmp_path / "qrels" / "dev.tsv").write_text("q\td\t1\n", "utf-8")
     (tmp_path / "queries.jsonl").write_text('{"_id": "q", "text": "t"}\n', "utf-8")
+    (tmp_path / "corpus.jsonl").write_text('{"_id": "other", "text": "a text"}\n', "utf-8")
     overrides = [override.replace("BEIR", str(tmp_path)) for override in overrides]
     wrong = recipe_yaml.load(recipe_file, overrides)
     with pytest.raises(error, match=message):
@@ -444,6 +450,18 @@ def test_what_stands_behind_a_bundle(home: Path, monkeypatch: pytest.MonkeyPatch
     monkeypatch.undo()
     shutil.rmtree(home / "stages")
     assert reference_of(home / "bundle", Silent()) is None
+
+
+@pytest.mark.parametrize(
+    "gone", ["documents", "queries", "vectors", "lessons", "student", "onnx", "index", "lexical"]
+)
+def test_a_stage_that_is_gone(home: Path, gone: str) -> None:
+    """Is not made again for an evaluation, which would then take as long as the build."""
+    for stage in (home / "stages").glob(f"{gone}-*"):
+        shutil.rmtree(stage)
+    left = stages(home)
+    assert reference_of(home / "bundle", Silent()) is None
+    assert stages(home) == left
 
 
 def test_a_base_encoder_that_changed(quick: Recipe, teacher_folder: Path, tmp_path: Path) -> None:

@@ -248,6 +248,26 @@ def test_no_labels(run: Run, recipe: Recipe) -> None:
         run(bare)
 
 
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("queries.jsonl", r"queries\.jsonl: no such file"),
+        ("qrels/test.tsv", "none of its relevant documents is in this bundle"),
+    ],
+)
+def test_mistakes_show_before_the_work(
+    run: Run, folder: Path, tmp_path: Path, name: str, message: str
+) -> None:
+    """Not after the documents are encoded."""
+    (folder / name).unlink()
+    if name.startswith("qrels"):
+        (folder / name).write_text("test0\tother\t1\n", "utf-8")
+    with pytest.raises(DataError, match=message):
+        run()
+    assert list((tmp_path / "build").glob("tiny/stages/documents-*"))
+    assert not list((tmp_path / "build").glob("tiny/stages/vectors-*"))
+
+
 def test_one_query(run: Run, folder: Path) -> None:
     """Nothing would be held out."""
     (folder / "qrels" / "train.tsv").write_text("train0\tbread-0\t1\n", "utf-8")

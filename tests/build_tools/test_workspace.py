@@ -13,7 +13,7 @@ import pytest
 
 from build_tools.errors import BuildError
 from build_tools.recipe import ChunkSpec, StudentSpec, TrainingSpec
-from build_tools.workspace import Workspace, locked, new_array, write_atomically
+from build_tools.workspace import MissingStageError, Workspace, locked, new_array, write_atomically
 
 
 def test_the_same_inputs_name_the_same_stage(tmp_path: Path) -> None:
@@ -62,6 +62,21 @@ def test_done_when_finished(tmp_path: Path) -> None:
     again = Workspace(tmp_path).stage("s", 1)
     assert again.done
     assert again.result == {"passages": 3, "name": "ä"}
+
+
+@pytest.mark.parametrize("name", ["done.json", "vectors.npy", "scores.npy"])
+def test_a_frozen_workspace(tmp_path: Path, name: str) -> None:
+    """Has finished stages alone, and makes none."""
+    frozen = Workspace(tmp_path, frozen=True)
+    with pytest.raises(MissingStageError, match="is not there, or not finished"):
+        frozen.stage("s", 1)
+    assert list(tmp_path.iterdir()) == []
+    stage = Workspace(tmp_path).stage("s", 1)
+    (stage.directory / "shard-64-000000.npy").touch()
+    with pytest.raises(MissingStageError):
+        frozen.stage("s", 1)
+    (stage.directory / name).touch()
+    assert frozen.stage("s", 1) == stage
 
 
 def test_a_failing_writer_leaves_the_old_file(tmp_path: Path) -> None:
