@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import math
 import operator
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal, NoReturn, TypeAlias
@@ -182,9 +183,10 @@ class _Parser:
         if name not in OPERATORS:
             raise QueryError(f"{_place(path)}: {schema.unknown_key(name, OPERATORS)}")
         if name == "exists":
-            if not isinstance(value, bool):
+            wanted = _plain(value)
+            if not isinstance(wanted, bool):
                 _refuse(path, "true or false", value)
-            return Exists(field) if value else Not(Exists(field))
+            return Exists(field) if wanted else Not(Exists(field))
         if name != "in":
             found = self._any_of(field, [value], [path])
             return found if name == "eq" else Not(found)
@@ -198,7 +200,7 @@ class _Parser:
     ) -> AnyOf:
         scalars: list[Scalar] = []
         named: list[Named] = []
-        for value, path in zip(values, paths, strict=True):
+        for value, path in zip(map(_plain, values), paths, strict=True):
             if value is None:
                 named.append("null")
             elif isinstance(value, bool):
@@ -209,7 +211,7 @@ class _Parser:
 
     def _range(self, field: str, bounds: Mapping[str, object], path: schema.Path) -> Range:
         checked = tuple(
-            (_RANGES[name], self._scalar(value, (*path, name), "a number or text"))
+            (_RANGES[name], self._scalar(_plain(value), (*path, name), "a number or text"))
             for name, value in bounds.items()
         )
         if len({isinstance(value, str) for _, value in checked}) > 1:
@@ -227,7 +229,7 @@ class _Parser:
         try:
             if isinstance(value, bool):
                 raise TypeError
-            number = operator.index(value)  # type: ignore[arg-type]  # NumPy's integers count
+            number = operator.index(value)  # type: ignore[arg-type]
             return number if -(2**63) <= number < 2**63 else float(number)
         except TypeError:
             _refuse(path, expected, value)
@@ -244,6 +246,12 @@ class _Parser:
             return value.encode().decode()
         except UnicodeEncodeError:
             _refuse(path, "valid Unicode", value)
+
+
+def _plain(value: object) -> object:
+    """Python's own value for one of NumPy's, which is not imported for that."""
+    numpy = sys.modules.get("numpy")
+    return value.item() if numpy is not None and isinstance(value, numpy.generic) else value
 
 
 def _count(number: int, most: int, what: str, path: schema.Path) -> int:

@@ -37,6 +37,9 @@ class Hit:
     lexical: Evidence | None
     rerank: Evidence | None = None
 
+    def __hash__(self) -> int:
+        return hash((self.key, self.passage, self.score))  # the metadata is a dictionary, which has none
+
 
 class Results(list[Hit]):
     """The hits of one search, best first: a list that says how they were found.
