@@ -7,11 +7,12 @@ be stored as UTF-8 and JSON. Memory holds one document and a 16-byte digest for 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from hashlib import blake2b
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 from build_tools.corpus import beir, chosen, delimited, jsonl, man, python_library, text, utf8
 from build_tools.corpus.document import Document
@@ -115,11 +116,26 @@ def _checked(record: Record, seen: set[bytes]) -> Record:
 def _tidied(document: Document) -> Document:
     if not isinstance(document.text, str) or not isinstance(document.title, str):
         return document
+    try:
+        metadata = _without_nul(document.metadata)
+    except RecursionError:  # for `_problem` to judge
+        metadata = document.metadata
     body = document.text.replace("\0", "").replace("\r\n", "\n").replace("\r", "\n")
     title = " ".join(document.title.replace("\0", "").split())
-    if body == document.text and title == document.title:
+    if body == document.text and title == document.title and metadata == document.metadata:
         return document
-    return replace(document, text=body, title=title)
+    return replace(document, text=body, title=title, metadata=metadata)
+
+
+def _without_nul(value: Any) -> Any:
+    """Metadata without the character that ends a text for SQLite, which would take it for a shorter one."""
+    if isinstance(value, str):
+        return value.replace("\0", "")
+    if isinstance(value, (list, tuple)):
+        return [_without_nul(each) for each in value]
+    if isinstance(value, Mapping):
+        return {_without_nul(key): _without_nul(each) for key, each in value.items()}
+    return value
 
 
 def _problem(document: Document) -> tuple[str, str] | None:

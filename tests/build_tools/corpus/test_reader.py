@@ -85,6 +85,14 @@ def test_documents_are_tidied(lines: Lines) -> None:
     assert (document.key, document.title, document.text) == ("7", "a b", "one\ntwo\nthree")
 
 
+def test_metadata_has_no_nul(lines: Lines) -> None:
+    """Nor has what is inside of it; SQLite would take each for the text up to there."""
+    path = lines({"id": 7, "text": "x", "a": "c\0d", "e": [{"f\0": "\0g"}, 1, None], "h": "as it is"})
+    fields = Fields(metadata=("a", "e", "h"))
+    document = next(read(spec(path, fields=fields), skipped=SkipLog()))
+    assert document.metadata == {"a": "cd", "e": [{"f": "g"}, 1, None], "h": "as it is"}
+
+
 def test_limit_stops_reading(lines: Lines) -> None:
     """What comes after the limit is not even looked at."""
     path = lines({"id": "a", "text": "x"}, {"id": "b", "text": "y"}, ["broken"])
