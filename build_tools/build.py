@@ -20,7 +20,7 @@ from build_tools.progress import Progress
 from build_tools.quality import QualityCard
 from build_tools.recipe import Recipe
 from build_tools.record import BUNDLE, Record
-from build_tools.swap import recover
+from build_tools.swap import recover, require_room
 from build_tools.workspace import locked
 from edge_runtime.bundle import Bundle, sha256
 from edge_runtime.errors import Error
@@ -44,11 +44,12 @@ def build(recipe: Recipe, out: Path, progress: Progress) -> Built:
     """Builds, or finds unchanged, the bundle of a recipe under ``out/NAME``.
 
     Raises:
-        BuildError: a stage could not go on, a gate was missed, or another build is at work there; finished
-            stages are kept.
+        BuildError: a stage could not go on, a gate was missed, or another build is at work there or something
+            in the way; finished stages are kept.
     """
     home = out / recipe.name
     with locked(home):
+        require_room(home, _transport(recipe, home))
         recover(home / BUNDLE)
         inputs = record.inputs_of(recipe)
         return _unchanged(recipe, home, inputs) or _build(recipe, home, inputs, progress)

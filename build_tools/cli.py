@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import errno
 import json
 import logging
 import os
@@ -22,6 +23,9 @@ if TYPE_CHECKING:
     from build_tools.quality import QualityCard
 
 FAILED, INTERRUPTED = 1, 130
+
+_MENDABLE = frozenset([errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EACCES, errno.EROFS])
+"""What the system refuses for want of room or permission."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -46,8 +50,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except OSError as error:  # a full disk or a read-only folder can strike at any line of a build
         place = "" if error.filename is None else f"{error.filename}: "
-        hint = "make room or change permissions, and run the same command again to go on"
-        print(f"edge-build: {place}{error.strerror or error}; {hint}", file=sys.stderr)
+        hint = "; make room or change permissions, and run the same command again to go on"
+        helps = error.errno in _MENDABLE
+        print(f"edge-build: {place}{error.strerror or error}{hint if helps else ''}", file=sys.stderr)
         return FAILED
     except KeyboardInterrupt:
         print("edge-build: interrupted; run the same command again to go on", file=sys.stderr)

@@ -31,7 +31,7 @@ from build_tools.quality import DimensionCost, PrunedVocabulary, QualityCard
 from build_tools.recipe import Recipe
 from build_tools.record import BUNDLE, CURVES
 from build_tools.reduction import Reduction
-from build_tools.swap import swap_in
+from build_tools.swap import swap_in, unfinished
 from build_tools.workspace import STAGES, MissingStageError, Workspace, locked
 from edge_runtime import manifest as manifests
 from edge_runtime.bundle import Bundle, sha256
@@ -93,7 +93,7 @@ def remake(recipe: Recipe, home: Path, progress: Progress, *, fitted: Reduction 
 
 def _draft(parts: Parts, home: Path, progress: Progress) -> Draft:
     """Assembles, measures and checks."""
-    finished = home / f"{BUNDLE}.new"
+    finished = unfinished(home / BUNDLE)
     assemble.draft(parts, finished)
     measured = _measure(parts, finished, progress)
     quality.write(measured, finished)

@@ -21,7 +21,7 @@ from build_tools.progress import Progress
 from build_tools.recipe import Recipe
 from build_tools.record import BUNDLE, Record
 from build_tools.reduction import Reduction
-from build_tools.swap import nothing_done, recover
+from build_tools.swap import nothing_done, recover, require_room
 from build_tools.workspace import locked
 from edge_runtime import manifest as manifests
 from edge_runtime import schema
@@ -63,11 +63,12 @@ def redistil(bundle: Path, overrides: Sequence[str], progress: Progress) -> Buil
         built, old = record.need(home), read_manifest(home / BUNDLE)
         stack.enter_context(record.in_its_directory(built, home, progress))
         recipe = _recipe(home, built.recipe, old, overrides)
+        transport = home / f"{recipe.name}-{recipe.version}.edge"
+        require_room(home, transport)
         reduced = built.updated and recipe.teacher.ndim is not None
         # Where the corpus has changed since, no build may take the bundle's documents for it.
         inputs = record.inputs_of(recipe) if built.current else ""
         draft = remake(recipe, home, progress, fitted=Reduction.load(home) if reduced else None)
-        transport = home / f"{recipe.name}-{recipe.version}.edge"
         with nothing_done(draft.directory, transport, built):
             pack(draft.directory, transport)
             # Without inputs until the bundle is there: were the machine switched off before, a build would

@@ -2,14 +2,31 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from build_tools import record
+from build_tools.errors import BuildError
 from build_tools.record import Record
-from build_tools.workspace import sync
+from build_tools.workspace import STAGES, sync
+
+
+def require_room(home: Path, transport: Path) -> None:
+    """Looks for what would be in the way in a build folder when all the work is done.
+
+    Raises:
+        BuildError: a file has the name of a folder, or the other way round.
+    """
+    bundle = home / record.BUNDLE
+    for path in (bundle, unfinished(bundle), retired(bundle), home / record.CURVES, home / STAGES):
+        if os.path.lexists(path) and not path.is_dir():
+            raise BuildError(f"{path}: a file is where a folder is to be; move it elsewhere")
+    for path in (transport, home / record.FILENAME):
+        if path.is_dir():
+            raise BuildError(f"{path}: a folder is where a file is to be; move it elsewhere")
 
 
 def swap_in(finished: Path, target: Path) -> None:
@@ -61,6 +78,11 @@ def nothing_done(draft: Path, transport: Path, built: Record | None) -> Iterator
             else:
                 record.write(built, draft.parent)
         raise
+
+
+def unfinished(target: Path) -> Path:
+    """What is to be at `target` has this name until it is whole."""
+    return target.with_name(target.name + ".new")
 
 
 def retired(target: Path) -> Path:

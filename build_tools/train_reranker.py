@@ -39,7 +39,7 @@ from build_tools.rerank_card import Judged
 from build_tools.shards import one_by_one
 from build_tools.stages.corpus import Corpus, encode_corpus, read_corpus
 from build_tools.stages.indexes import build_lexical
-from build_tools.swap import retired, swap_in
+from build_tools.swap import retired, swap_in, unfinished
 from build_tools.towers import Tower, encode_resumably, packaged_model
 from build_tools.workspace import STAGES, Stage, Workspace, locked, write_atomically
 
@@ -248,7 +248,7 @@ def _measure(model: CrossEncoder, judged: Judged, trained: Stage, ground: _Groun
 
 
 def _write(model: CrossEncoder, curve: Sequence[RerankerPoint], measured: QualityCard, out: Path) -> None:
-    finished = _unfinished(out)
+    finished = unfinished(out)
     shutil.rmtree(finished, ignore_errors=True)
     finished.mkdir(parents=True)
     reranker.write_curve(curve, finished)  # first, so that an unfinished folder is known for ours
@@ -258,16 +258,12 @@ def _write(model: CrossEncoder, curve: Sequence[RerankerPoint], measured: Qualit
     swap_in(finished, out)
 
 
-def _unfinished(out: Path) -> Path:
-    return out.parent / f"{out.name}.new"
-
-
 def _require_room(out: Path) -> None:
     """Only an earlier reranker is ever replaced, and an unfinished one beside it.
 
     One that its owner has put aside cannot be told from one that `swap_in` has, so neither is removed.
     """
-    for path in (out, _unfinished(out)):
+    for path in (out, unfinished(out)):
         empty = not path.exists() or (path.is_dir() and not any(path.iterdir()))
         if not empty and not (path / reranker.CURVE).is_file():
             raise BuildError(

@@ -25,7 +25,7 @@ from build_tools.recipe import Recipe
 from build_tools.record import BUNDLE, CURVES, Record
 from build_tools.redraft import Change, Old
 from build_tools.reduction import MATRIX
-from build_tools.swap import nothing_done, recover, swap_in
+from build_tools.swap import nothing_done, recover, require_room, swap_in, unfinished
 from build_tools.workspace import STAGES, Workspace, locked
 from edge_runtime.bundle import Bundle, sha256
 from edge_runtime.schema import shown
@@ -88,6 +88,7 @@ def update(
         target = _target(home, out, name)
         made = (*versions.made(home, name), *versions.made(target, name))
         recipe = replace(built.recipe, version=versions.rising(version, old.manifest.version, made))
+        require_room(target, _transport(target, recipe))
         change = _change(home, old, recipe, changes, progress)
         if not (change.added or change.removed):
             return _as_it_is(old, home)
@@ -182,9 +183,8 @@ def _as_it_is(old: Old, home: Path) -> Built:
 
 
 def _make(old: Old, change: Change, built: Record, target: Path, progress: Progress) -> Built:
-    draft = target / f"{BUNDLE}.new"
     recipe = change.recipe
-    transport = target / f"{recipe.name}-{recipe.version}.edge"
+    draft, transport = unfinished(target / BUNDLE), _transport(target, recipe)
     with nothing_done(draft, transport, built if target == old.directory.parent else None):
         card = redraft.write(old, change, draft, progress)
         _check_size(recipe, draft)
@@ -197,6 +197,10 @@ def _make(old: Old, change: Change, built: Record, target: Path, progress: Progr
         record.write(made, target)
         swap_in(draft, target / BUNDLE)
     return Built(target / BUNDLE, transport, card, fresh=True)
+
+
+def _transport(home: Path, recipe: Recipe) -> Path:
+    return home / f"{recipe.name}-{recipe.version}.edge"
 
 
 def _check_size(recipe: Recipe, draft: Path) -> None:

@@ -94,9 +94,12 @@ def locked(directory: Path) -> Iterator[None]:
     """Holds `directory`, made if it is new, for one process; the system lets go when the process ends.
 
     Raises:
-        BuildError: another process holds it.
+        BuildError: another process holds it, or a file is in its place.
     """
-    directory.mkdir(parents=True, exist_ok=True)
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+    except (FileExistsError, NotADirectoryError):
+        raise BuildError(f"{directory}: a file is where a folder is to be; choose another place") from None
     with (directory / LOCK).open("w") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -401,6 +401,16 @@ def test_mistakes_show_before_the_work(
     assert not list((tmp_path / "out").glob("tiny/stages/vectors-*"))
 
 
+def test_obstacles_show_before_the_work(recipe: Recipe, tmp_path: Path) -> None:
+    """Nothing is read, and a file of somebody's own is not replaced."""
+    (tmp_path / "tiny").mkdir()
+    (tmp_path / "tiny" / "bundle").write_text("mine", "utf-8")
+    with pytest.raises(BuildError, match="bundle: a file is where a folder is to be"):
+        build(recipe, tmp_path, Silent())
+    assert (tmp_path / "tiny" / "bundle").read_text("utf-8") == "mine"
+    assert not (tmp_path / "tiny" / "stages").exists()
+
+
 def test_a_missing_library_shows_before_the_work(
     recipe_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -196,12 +196,28 @@ def test_a_wrong_date(
 def test_an_output_folder_that_cannot_be(
     recipe_file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """The system's error, as one line with the path and what to do."""
+    """One line with the path and what to do."""
     (tmp_path / "file").touch()
     assert cli.main(["build", str(recipe_file), "--out", str(tmp_path / "file")]) == 1
     err = capsys.readouterr().err
-    assert err.startswith(f"edge-build: {tmp_path / 'file' / 'tiny'}: Not a directory; ")
-    assert len(err.splitlines()) == 1
+    place = tmp_path / "file" / "tiny"
+    assert err == f"edge-build: {place}: a file is where a folder is to be; choose another place\n"
+
+
+@pytest.mark.parametrize(("number", "hint"), [(28, True), (122, True), (13, True), (30, True), (5, False)])
+def test_an_error_of_the_system(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], number: int, hint: bool
+) -> None:
+    """Room and permissions are advised only where they help."""
+
+    def fail(*_: object) -> None:
+        raise OSError(number, "It failed", "some/file")
+
+    monkeypatch.setattr("build_tools.recipe_yaml.load", fail)
+    assert cli.main(["build", "any.yaml"]) == 1
+    err = capsys.readouterr().err
+    assert err.startswith("edge-build: some/file: It failed")
+    assert ("make room or change permissions" in err) is hint
 
 
 @pytest.mark.parametrize("limit", [2_000, 10_000, 60_000, 200_000])

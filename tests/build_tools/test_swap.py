@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 import edge_runtime
-from build_tools.swap import nothing_done, recover, swap_in
+from build_tools.errors import BuildError
+from build_tools.swap import nothing_done, recover, require_room, swap_in
 
 
 def folder(path: Path, content: str) -> Path:
@@ -37,6 +38,23 @@ def test_the_next_bundle(tmp_path: Path) -> None:
     swap_in(folder(tmp_path / "new", "new"), tmp_path / "bundle")
     assert content(tmp_path / "bundle") == "new"
     assert [path.name for path in tmp_path.iterdir()] == ["bundle"]
+
+
+@pytest.mark.parametrize("name", ["bundle", "bundle.new", "bundle.old", "curves", "stages"])
+def test_a_file_in_the_way(tmp_path: Path, name: str) -> None:
+    """Whoever wrote it keeps it."""
+    require_room(tmp_path, tmp_path / "tiny-1.0.0.edge")
+    (tmp_path / name).touch()
+    with pytest.raises(BuildError, match=f"/{name}: a file is where a folder is to be; move it elsewhere$"):
+        require_room(tmp_path, tmp_path / "tiny-1.0.0.edge")
+
+
+@pytest.mark.parametrize("name", ["tiny-1.0.0.edge", "build.yaml"])
+def test_a_folder_in_the_way(tmp_path: Path, name: str) -> None:
+    """No file can have its name."""
+    (tmp_path / name).mkdir()
+    with pytest.raises(BuildError, match=f"/{name}: a folder is where a file is to be; move it elsewhere$"):
+        require_room(tmp_path, tmp_path / "tiny-1.0.0.edge")
 
 
 def test_a_failure_between_the_renames(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -51,6 +51,19 @@ def test_a_version_that_was_made_before(home: Path, tmp_path: Path, given: Calla
     assert run(home, [given(NEW)], out=tmp_path / "out").transport.name == "tiny-1.0.8.edge"
 
 
+@pytest.mark.parametrize(
+    "work",
+    [lambda home: run(home, remove=["bread-1"]), lambda home: redistil(home / "bundle", [], Progress())],
+)
+def test_a_file_in_the_way(home: Path, work: Callable[[Path], object]) -> None:
+    """Found before the work, of other encoders too."""
+    (home / "bundle.new").write_text("mine", "utf-8")
+    before = everything(home)
+    with pytest.raises(BuildError, match=r"bundle\.new: a file is where a folder is to be"):
+        work(home)
+    assert everything(home) == before
+
+
 def test_there_and_back(home: Path, given: Callable[..., Path]) -> None:
     """A document that came and went leaves every file as it was, but for what was measured."""
     before = digests(home / "bundle")

@@ -118,6 +118,14 @@ def test_one_holder_at_a_time(tmp_path: Path) -> None:
         pass
 
 
+def test_a_file_in_the_place_of_the_folder(tmp_path: Path) -> None:
+    """It, or a folder above."""
+    (tmp_path / "file").touch()
+    for place in (tmp_path / "file", tmp_path / "file" / "tiny"):
+        with pytest.raises(BuildError, match=f"^{place}: a file is where a folder is to be"), locked(place):
+            pass
+
+
 def test_the_lock_ends_with_the_process(tmp_path: Path) -> None:
     """However it ends: nobody has to delete a stale lock file."""
     script = (
