@@ -72,9 +72,12 @@ def draw(
     }
     texts = [text for text, words in folds.items() if words not in barred]
     if len(texts) < LEAST_TEXTS:
+        # As many as the recipe lets be drawn, or as many as there are.
+        capped = len(folds) >= spec.generated
+        advice = "Raise queries.generated, or" if capped else "The documents give no more; add documents, or"
         raise DataError(
             f"queries: only {len(texts)} different texts to learn from; {LEAST_TEXTS} are the least that "
-            "makes sense. Raise queries.generated, or name queries.log or queries.labels."
+            f"makes sense. {advice} name queries.log or queries.labels."
         )
     rng = random.Random(seed)
     held_out = _hold_out({folds[text]: text for text in reversed(texts)}, spec.held_out, rng)

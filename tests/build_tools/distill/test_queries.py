@@ -147,9 +147,14 @@ def test_held_out_and_training_never_meet(labelled: list[str], evaluation: list[
 
 
 def test_too_little_text() -> None:
-    """An error says how much there was and what to do."""
-    with pytest.raises(DataError, match=r"only 3 different texts .* 20 are the least .* queries\.log"):
+    """An error says how much there was and what to do: to ask for more only where there is more."""
+    few = r"^queries: only 3 different texts .* 20 are the least that makes sense\. "
+    with pytest.raises(DataError, match=rf"{few}Raise queries\.generated, or name queries\.log"):
         draw([], replace(SPEC, generated=0), seed=0, labelled=["a b", "c d", "e f"])
+    with pytest.raises(DataError, match=rf"{few}Raise queries\.generated, or name queries\.log"):
+        draw(passages(60), replace(SPEC, generated=3), seed=0)
+    with pytest.raises(DataError, match=rf"{few}The documents give no more; add documents, or name queries"):
+        draw([], replace(SPEC, generated=300), seed=0, labelled=["a b", "c d", "e f"])
 
 
 def test_log(tmp_path: Path) -> None:
