@@ -1,6 +1,7 @@
 """Documents to passages: whole sentences packed up to a token budget, with some repeated at each seam.
 
-A passage's text is a slice of the document's, so that what is shown is what was written.
+A passage's text is a slice of the document's, so that what is shown is what was written. In front of it
+stands what there was no room for in the title.
 """
 
 from __future__ import annotations
@@ -17,6 +18,8 @@ CountTokens = Callable[[Sequence[str]], list[int]]
 """Tokens of each text, special tokens not counted; one call for many texts."""
 
 _WORD = re.compile(r"\S+")
+_RUN = re.compile(r"\S{33,}")
+_RUN_CHARACTERS = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,22 +35,19 @@ def chunk(document: Document, spec: ChunkSpec, count_tokens: CountTokens) -> lis
     """Cuts a document into passages of at most ``spec.max_tokens``, the title's tokens included.
 
     A sentence beyond the budget is divided at words, a word beyond it at characters. A title beyond half
-    of the budget is cut to half. The passages cover the text in order; the next one begins with
-    the last whole units of the one before, as many as ``spec.overlap_tokens`` allows.
+    of the budget is cut to half, and its rest read before the text. The passages cover the text in order; the
+    next one begins with the last whole units of the one before, as many as ``spec.overlap_tokens`` allows.
 
     The budget holds for every tokenizer in which a text has at most as many tokens as its parts together.
     """
     if spec.max_tokens is None:
         return [Passage(document.key, 0, document.title, document.text.strip(), document.metadata)]
-    text = document.text
-    sentence_spans = spans(text)
-    counts = count_tokens([document.title, *(text[start:end] for start, end in sentence_spans)])
-    title, title_tokens = _fit_title(document.title, counts[0], spec.max_tokens // 2, count_tokens)
+    count = _with_runs(count_tokens)
+    title, title_tokens = _fit_title(document.title, spec.max_tokens // 2, count)
+    rest = document.title[len(title) :].strip()
+    text = f"{rest}\n\n{document.text}" if rest else document.text
     room = spec.max_tokens - title_tokens
-    units: list[_Unit] = []
-    for (start, end), tokens in zip(sentence_spans, counts[1:], strict=True):
-        unit = _Unit(start, end, tokens)
-        units += [unit] if tokens <= room else _divide(unit, text, room, count_tokens)
+    units = _units(text, room, count)
     stretches = _pack(units, room, spec.overlap_tokens)
     return [
         Passage(document.key, ordinal, title, text[units[first].start : units[last].end], document.metadata)
@@ -55,12 +55,43 @@ def chunk(document: Document, spec: ChunkSpec, count_tokens: CountTokens) -> lis
     ]
 
 
-def _fit_title(title: str, tokens: int, most: int, count_tokens: CountTokens) -> tuple[str, int]:
+def _with_runs(count_tokens: CountTokens) -> CountTokens:
+    """The same, but a long run without spaces counts a token for so many of its characters at least.
+
+    To a tokenizer it may be one unknown word, whatever its length: text in a script that it lacks, say.
+    """
+
+    def count(texts: Sequence[str]) -> list[int]:
+        return [
+            tokens if len(text) <= tokens * _RUN_CHARACTERS else max(tokens, _tokens_of_runs(text))
+            for text, tokens in zip(texts, count_tokens(texts), strict=True)
+        ]
+
+    return count
+
+
+def _tokens_of_runs(text: str) -> int:
+    return sum(len(run) // _RUN_CHARACTERS for run in _RUN.findall(text))
+
+
+def _fit_title(title: str, most: int, count_tokens: CountTokens) -> tuple[str, int]:
     """The title, or the longest beginning of it that stays within `most` tokens, and its tokens."""
-    if not title or tokens <= most:
-        return title, tokens if title else 0
+    tokens = count_tokens([title])[0] if title else 0
+    if tokens <= most:
+        return title, tokens
     parts = _divide(_Unit(0, len(title), tokens), title, most, count_tokens)
     return title[: parts[0].end], parts[0].tokens
+
+
+def _units(text: str, room: int, count_tokens: CountTokens) -> list[_Unit]:
+    """Sentences, those beyond `room` divided."""
+    places = spans(text)
+    counts = count_tokens([text[start:end] for start, end in places])
+    units: list[_Unit] = []
+    for (start, end), tokens in zip(places, counts, strict=True):
+        unit = _Unit(start, end, tokens)
+        units += [unit] if tokens <= room else _divide(unit, text, room, count_tokens)
+    return units
 
 
 def _divide(unit: _Unit, text: str, room: int, count_tokens: CountTokens) -> list[_Unit]:

@@ -57,10 +57,14 @@ def test_text_between_sentences_is_kept() -> None:
 
 
 def test_long_title_takes_at_most_half() -> None:
-    """A title beyond half of the budget is cut at a word."""
-    found = chunk(document(SENTENCES, "word " * 100), ChunkSpec(20, 0), count_words)
-    assert found[0].title == " ".join(["word"] * 10)
-    assert max(len(passage.content.split()) for passage in found) <= 20
+    """A title beyond half of the budget is cut at a word; its rest is read before the text, and not lost."""
+    title = " ".join(f"word{n}" for n in range(25))
+    found = chunk(document("The text.", title), ChunkSpec(20, 0), count_words)
+    first = " ".join(f"word{n}" for n in range(10))
+    assert [(passage.title, passage.text) for passage in found] == [
+        (first, " ".join(f"word{n}" for n in range(10, 20))),
+        (first, " ".join(f"word{n}" for n in range(20, 25)) + "\n\nThe text."),
+    ]
 
 
 @pytest.mark.parametrize("text", ["A" * 1000, "漢" * 1000, "🙂" * 100])
@@ -69,6 +73,20 @@ def test_unbroken_text_is_cut_at_characters(text: str) -> None:
     found = chunk(document(text), ChunkSpec(50, 0), count_characters)
     assert "".join(passage.text for passage in found) == text
     assert max(len(passage.text) for passage in found) <= 50
+
+
+@pytest.mark.parametrize("text", ["ภาษาไทย" * 7000, "a " * 10 + "QUJD" * 10_000 + " b" * 10])
+def test_run_that_is_one_unknown_word(text: str) -> None:
+    """However few tokens a run without spaces is said to have, it is divided."""
+    found = chunk(document(text, "T"), ChunkSpec(101, 0), count_words)
+    assert "".join("".join(passage.text for passage in found).split()) == "".join(text.split())
+    assert max(len(passage.text) for passage in found) <= 800
+
+
+@pytest.mark.parametrize("text", ["word " * 100 + "w" * 32, "x" * 32 + "\n" * 2000 + "y"])
+def test_other_text_is_counted_as_it_is(text: str) -> None:
+    """Words as long as words are, and white space, take no more room than the tokenizer says."""
+    assert len(chunk(document(text), ChunkSpec(101, 0), count_words)) == 1
 
 
 SPECS = st.builds(
@@ -90,7 +108,9 @@ def test_properties(text: str, title: str, spec: ChunkSpec, count: object) -> No
     assert all(counter([passage.content])[0] <= (spec.max_tokens or 0) for passage in found)
     without_overlap = chunk(document(text, title), ChunkSpec(spec.max_tokens, 0), counter)
     joined = "".join("".join(passage.text.split()) for passage in without_overlap)
-    assert joined == "".join(text.split())
+    rest = title[len(found[0].title) :].strip()
+    assert joined == "".join((rest + text).split())
+    text = f"{rest}\n\n{text}" if rest else text
     end = 0
     for passage in found:
         start = text.find(passage.text)
