@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -19,6 +20,8 @@ MAX_FIELD_CHARACTERS = 16 << 20
 
 MAX_ROW_LINES = 1 << 18
 """The same for a row of more lines, which a list of short ones could fill it with."""
+
+_SEPARATOR = re.compile(r'"?sep=(?P<separator>[^"\r\n])"?\s*', re.IGNORECASE)
 
 
 def documents(spec: CorpusSpec) -> Iterator[Record]:
@@ -45,19 +48,27 @@ def rows(
     """
     # Bytes that are not UTF-8 become lone surrogates, so that one bad row does not end the stream.
     with path.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
-        parsed = _parse(file, delimiter)
+        lines = _Lines(file)
+        parsed = _parse(lines, _separator(lines) or delimiter)
         header = _header(parsed, utf8.printable(path), needed, settings)
         for number, (line_number, cells) in enumerate(parsed, 1):
             yield _row(cells, header, f"{utf8.printable(path)}:{line_number}", number)
 
 
-def _parse(file: TextIO, delimiter: str) -> Iterator[tuple[int, Sequence[str] | csv.Error]]:
+def _separator(lines: _Lines) -> str | None:
+    """That of a first line ``sep=;``, which is Excel's and no row; otherwise `lines` is as it was."""
+    found = _SEPARATOR.fullmatch(next(lines, ""))
+    if not found:
+        lines.back_to(0)
+    return found["separator"] if found else None
+
+
+def _parse(lines: _Lines, delimiter: str) -> Iterator[tuple[int, Sequence[str] | csv.Error]]:
     """Rows that are not blank, each with the line that it starts on, or the error met there.
 
     Of a row with a quote that is not closed, the error is at the line where the quote opens, and reading goes
     on with the line after that.
     """
-    lines = _Lines(file)
     try:
         reader = csv.reader(lines, delimiter=delimiter, strict=True)
     except (TypeError, ValueError) as error:
@@ -142,7 +153,7 @@ def _header(
     if not row:
         raise CorpusError(f"{path}: expected a header row; found an empty file")
     if isinstance(row, csv.Error) or _has_bad_bytes(row):
-        problem = str(row) if isinstance(row, csv.Error) else "it is not UTF-8"
+        problem = str(row) if isinstance(row, csv.Error) else f"expected UTF-8; {_bad_bytes(row)}"
         raise CorpusError(f"{path}:{line_number}: the header row cannot be read: {problem}")
     names = tuple(name.strip() for name in row)
     twice = [name for name, count in Counter(names).items() if name and count > 1]
@@ -180,7 +191,7 @@ def _row(
     if isinstance(cells, csv.Error):
         return BadRecord(origin, "malformed row", f"expected quoting as in RFC 4180; {cells}")
     if _has_bad_bytes(cells):
-        return BadRecord(origin, "not UTF-8", "expected UTF-8; convert the file with iconv -t UTF-8")
+        return BadRecord(origin, "not UTF-8", f"expected UTF-8; {_bad_bytes(cells)}")
     if len(cells) != len(header):
         detail = f"expected {len(header)}, as in the header row; found {len(cells)}"
         return BadRecord(origin, "wrong number of fields", detail)
@@ -192,3 +203,13 @@ def _has_bad_bytes(cells: Sequence[str]) -> bool:
     if joined.isascii():
         return False
     return any("\ud800" <= character <= "\udfff" for character in joined)
+
+
+def _bad_bytes(cells: Sequence[str]) -> str:
+    """What is wrong with the first cell that is not UTF-8, and what to do."""
+    for cell in cells:
+        try:
+            utf8.decode(cell.encode("utf-8", "surrogateescape"))
+        except utf8.NotUtf8Error as error:
+            return str(error)
+    return "convert it with iconv -t UTF-8"

@@ -12,7 +12,8 @@ _PARAGRAPH_NAMES = (
     "h4 h5 h6 header hr html main nav ol p pre section table ul"
 )
 _PARAGRAPHS = frozenset(_PARAGRAPH_NAMES.split())
-_LINES = frozenset(["br", "caption", "dd", "dt", "figcaption", "li", "summary", "tr"])
+_LINE_NAMES = "br button caption dd dt figcaption legend li option summary tr"
+_LINES = frozenset(_LINE_NAMES.split())
 _CELLS = frozenset(["td", "th"])
 
 

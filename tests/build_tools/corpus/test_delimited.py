@@ -152,7 +152,8 @@ def test_column_in_other_case_that_is_not_wanted(path: Path) -> None:
         (b"id;text\n", Fields(), "set corpus.delimiter"),
         (b"id,text\n", Fields(id="uid", metadata=("year",)), "the column 'uid', 'year' in the header row"),
         (b"id,text,text\n", Fields(), "found twice: text"),
-        (b"id,te\xffxt\n", Fields(), "it is not UTF-8"),
+        (b"id,te\xffxt\n", Fields(), "expected UTF-8; found byte 0xff at position 3; convert it with iconv"),
+        ("id,text\n".encode("utf-16"), Fields(), "csv:1: .* found the mark of UTF-16; convert it with iconv"),
     ],
 )
 def test_bad_header(path: Path, content: bytes, fields: Fields, message: str) -> None:
@@ -177,3 +178,11 @@ def test_rows_of_other_files(tmp_path: Path) -> None:
     ]
     with pytest.raises(CorpusError, match=r"csv:1: .* 'answer' .* name the right ones under queries\.labels"):
         list(delimited.rows(path, ";", needed=("answer",), settings="queries.labels"))
+
+
+@pytest.mark.parametrize("first", [b"sep=;", b'"sep=;"', b"\xef\xbb\xbfSEP=;\r"])
+def test_separator_of_the_first_line(path: Path, first: bytes) -> None:
+    """Excel's line gives the separator; it is no header, and lines are counted with it."""
+    found = documents(path, first + b"\nid;text\n1;a,b\n")
+    assert found == [Document("1", "", "a,b", {}, f"{path}:3")]
+    assert isinstance(documents(path, b"text,sep=;\na,b\n")[0], Document)

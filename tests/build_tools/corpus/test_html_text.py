@@ -19,6 +19,8 @@ from build_tools.corpus.html_text import extract
         ("<pre>a\n  b</pre>", ("", "a\n  b")),
         ("<table><tr><td>1</td> <td>2</td></tr></table>", ("", "1 2")),
         ("<svg><title>icon</title><text>no</text></svg>yes", ("", "yes")),
+        ("<select><option>one</option><option>two</select>", ("", "one\ntwo")),
+        ("<legend>Head</legend><button>a</button><button>b</button>", ("", "Head\na\nb")),
         ("spread   over\n lines", ("", "spread over lines")),
         ("<!-- no --><!DOCTYPE html>yes", ("", "yes")),
     ],
