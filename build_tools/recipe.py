@@ -63,7 +63,7 @@ class CorpusSpec:
         "machine's own pages without one.",
     ] = None
     fields: Annotated[Fields, "Field names, for `jsonl` and `csv`."] = Fields()
-    delimiter: Annotated[str, "Column separator, for `csv`. A first line such as `sep=;` goes before it."] = ","
+    delimiter: Annotated[str, "Column separator, for `csv`. A first line `sep=;` goes before it."] = ","
     sections: Annotated[tuple[str, ...], "Manual sections to read, for `man`."] = ("1", "5", "8")
     on_error: Annotated[
         OnError,
