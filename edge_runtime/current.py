@@ -16,6 +16,9 @@ from edge_runtime.source import Identity, Source
 _FIRST_PAUSE, _LONGEST_PAUSE = 1.0, 600.0
 """Seconds until a follower tries again what did not open; each time twice as long."""
 
+_NO_BUNDLE: Identity = ("", 0, 0, 0)
+"""What no bundle is: None is one that is gone, which a follower can fail to open as well."""
+
 
 class Current:
     """Holds what is open. Thread-safe; `close` it.
@@ -35,7 +38,7 @@ class Current:
         self._exchanging = threading.RLock()
         self._looking = threading.Lock()  # held while a thread of ours looks for another
         self._closed = False
-        self._failed: Identity | None = None  # what a follower could not open,
+        self._failed: Identity | None = _NO_BUNDLE  # what a follower could not open,
         self._pause, self._again = 0.0, 0.0  # how long it waits, and until when
         self._seen = source.identity()
         self.parts = source.open()

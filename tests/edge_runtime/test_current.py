@@ -146,6 +146,23 @@ def test_a_bundle_that_is_gone(put: Put, home: Path) -> None:
         assert retriever.search("yeast and dough")
 
 
+def test_a_follower_of_a_bundle_that_is_gone(put: Put, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Is told once, and does not look with every search."""
+    put("1.1.0")
+    clock, tried = [0.0], []
+    usual = Source.open
+    with edge_runtime.open("tiny", follow=True) as following:
+        (home / "bundles/tiny/current").unlink()
+        monkeypatch.setattr(current.time, "monotonic", lambda: clock[0])
+        monkeypatch.setattr(Source, "open", lambda source: tried.append(clock[0]) or usual(source))
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            for clock[0] in (0.0, 0.5, 1.0, 2.0, 3.0):
+                settled_twice(following)
+        assert ["no such bundle" in str(each.message) for each in caught] == [True]
+    assert tried == [0.0, 1.0, 3.0]
+
+
 def test_after_close(put: Put) -> None:
     """Nothing is opened again."""
     put("1.1.0")
