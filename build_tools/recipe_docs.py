@@ -64,7 +64,8 @@ copied. Only `name` and `corpus` are required.
 edge-build build field-notes.yaml
 ```
 
-Paths in a recipe are relative to the directory in which the command runs.
+Paths in a recipe are relative to the directory in which `build` runs;
+`update`, `distill`, `evaluate` and `report` remember it.
 
 ## Overriding fields: `--set`
 
@@ -86,6 +87,7 @@ replaced by a flow mapping: `--set 'chunk={{max_tokens: 100, overlap_tokens: 0}}
 
 A record without text, a second document with the same id, a malformed line or bytes that are not UTF-8 stop
 the build with file and line. With `on_error: skip` such records are left out and counted instead.
+Keys that only some records have, and a chosen field that none has, stop the build either way.
 
 ## What YAML may be used
 
