@@ -33,7 +33,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             options.run(options)
         sys.stdout.flush()
     except Error as error:
-        print(f"edge-runtime: {error}", file=sys.stderr)
+        lines = str(error).splitlines()  # with names from bundles in them, whoever made those
+        print("edge-runtime:", "\n".join(map(printable, lines)), file=sys.stderr)
         return FAILED
     except KeyboardInterrupt:
         return INTERRUPTED
@@ -51,11 +52,16 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = _parser()
     options, words = parser.parse_known_args(arguments)
     literal = words[:1] == ["--"]
-    if words and (not hasattr(options, "query") or not (literal or all(word[:1] != "-" for word in words))):
+    if words and not (hasattr(options, "query") and (literal or all(map(_is_word, words)))):
         parser.error(f"unrecognized arguments: {' '.join(words)}")
     if words:
         options.query += words[literal:]
     return options
+
+
+def _is_word(argument: str) -> bool:
+    """Whether it is none of an option's: a number below zero is a word."""
+    return argument[:1] != "-" or argument[1:2].isdigit()
 
 
 def _open_closed_streams() -> None:

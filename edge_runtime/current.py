@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from weakref import WeakSet
 
 from edge_runtime.errors import ClosedError, DeviceWarning, Error
 from edge_runtime.gate import closed
@@ -37,6 +39,7 @@ class Current:
         # One thread at a time opens another, and a signal handler may do so in the middle of it: hence the R.
         self._exchanging = threading.RLock()
         self._looking = threading.Lock()  # held while a thread of ours looks for another
+        _ALL.add(self)
         self._closed = False
         self._failed: Identity | None = _NO_BUNDLE  # what a follower could not open,
         self._pause, self._again = 0.0, 0.0  # how long it waits, and until when
@@ -122,16 +125,37 @@ class Current:
             self.exchange()
         except ClosedError:
             pass
-        except Error as error:
-            if there != self._failed:
+        except Exception as error:
+            if self._put_off(there) and isinstance(error, Error):  # may raise it: what filters say counts
                 text = f"{error}; the bundle that was open goes on answering"
                 warnings.warn(text, DeviceWarning, stacklevel=1)
-            self._put_off(there)
+            if not isinstance(error, Error):
+                raise
         finally:
             self._looking.release()
 
-    def _put_off(self, there: Identity | None) -> None:
-        """Lets a while pass before `there` is tried again: its last file may be on its way."""
-        longer = min(2 * self._pause, _LONGEST_PAUSE)
-        self._pause = longer if there == self._failed else _FIRST_PAUSE
+    def _put_off(self, there: Identity | None) -> bool:
+        """Lets a while pass before `there` is tried again: its last file may be on its way.
+
+        Returns:
+            Whether this is the first time.
+        """
+        first = there != self._failed
+        self._pause = _FIRST_PAUSE if first else min(2 * self._pause, _LONGEST_PAUSE)
         self._failed, self._again = there, time.monotonic() + self._pause
+        return first
+
+    def renew(self) -> None:
+        """To be called in a forked process, where the thread that had another opened is no more."""
+        self._exchanging, self._looking = threading.RLock(), threading.Lock()
+
+
+_ALL: WeakSet[Current] = WeakSet()
+
+
+def _renew_all() -> None:
+    for current in _ALL:
+        current.renew()
+
+
+os.register_at_fork(after_in_child=_renew_all)

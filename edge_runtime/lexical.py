@@ -153,7 +153,7 @@ class LexicalIndex:
 def _first(terms: Iterable[str]) -> list[str]:
     """Those that count, in their order.
 
-    In scripts without spaces all characters of a run come before the pairs, which tell passages apart.
+    In scripts without spaces the characters leave room for the pairs, which tell passages apart.
     """
     long: list[tuple[int, str]] = []
     single: list[tuple[int, str]] = []

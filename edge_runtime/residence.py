@@ -31,6 +31,8 @@ TABLE_BYTES = 4_000_000
 MAPPING = threading.Lock()
 """Held while an engine maps a model: what has come since `mapped` is that engine's then."""
 
+os.register_at_fork(after_in_child=MAPPING._at_fork_reinit)  # type: ignore[attr-defined]
+
 AROUND = 65_536
 """Bytes that Linux maps around a page that is touched (fault_around_bytes), where they are in its cache."""
 

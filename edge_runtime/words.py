@@ -16,7 +16,6 @@ import re
 import unicodedata
 from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import pairwise
 
 from edge_runtime.languages import MAX_TERM_CHARS as MAX_TERM_CHARS
 from edge_runtime.languages import Stemmer as Stemmer
@@ -126,5 +125,9 @@ def _parts(name: str) -> list[str]:
     return [*parts, "".join(parts)] if len(parts) > 1 else parts
 
 
-def _neighbours(run: str) -> list[str]:
-    return [*run, *map("".join, pairwise(run))]
+def _neighbours(run: str) -> Iterator[str]:
+    """Each character, and behind it its pair with the next."""
+    for place, character in enumerate(run):
+        yield character
+        if place + 1 < len(run):
+            yield run[place : place + 2]

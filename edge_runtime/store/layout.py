@@ -143,10 +143,15 @@ def names() -> tuple[str, ...]:
 
 
 def is_name(bundle: object) -> bool:
-    """Whether a bundle is asked for by its installed name: not where there is a directory of that name."""
+    """Whether a bundle is asked for by its installed name: not where there is a directory of that name.
+
+    But a folder that is no bundle, such as the documents that it was made from, hides none that is installed.
+    """
     if not isinstance(bundle, str) or not NAME_PATTERN.fullmatch(bundle):
         return False
-    return not os.path.isdir(bundle)  # noqa: PTH112 (Path.is_dir raises where this user may not look)
+    if not os.path.isdir(bundle):  # noqa: PTH112 (Path.is_dir raises where this user may not look)
+        return True
+    return not os.path.lexists(f"{bundle}/{manifests.FILENAME}") and os.path.lexists(folder(bundle) / CURRENT)
 
 
 def located(bundle: str) -> str:

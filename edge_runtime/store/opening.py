@@ -2,12 +2,14 @@
 
 A name stands for the current bundle, unless that has had its chances and nobody marked it good. A trial is
 what `install(tries=N)` asks for; opening counts before anything is loaded, so that a bundle which takes the
-process down with it is counted as well. Who may not write the store does not count.
+process down with it is counted as well. Who may not write the store does not count, nor who finds a process
+at work with that bundle: there it has come further than opening.
 """
 
 from __future__ import annotations
 
 import os
+import time
 import warnings
 from contextlib import suppress
 from dataclasses import replace
@@ -20,6 +22,7 @@ from edge_runtime.state import State
 from edge_runtime.store import layout, lock
 
 _ATTEMPTS = 5
+_PAUSE = 0.005  # seconds, once, twice and so on
 
 
 def open_bundle(bundle: str | os.PathLike[str], *, verify: Verification | None = None) -> Bundle:
@@ -45,7 +48,8 @@ def open_installed(name: str, *, verify: Verification | None = None) -> Bundle:
         BundleError, StoreError: as `open_bundle`.
     """
     _count(name)
-    for _ in range(_ATTEMPTS):  # between finding and holding it, it may be replaced and pruned
+    for attempt in range(_ATTEMPTS):  # between finding and holding it, it may be replaced and pruned
+        time.sleep(attempt * _PAUSE)  # or another process looks just now whether it is held
         directory = layout.current(name)
         if directory is None:
             return Bundle.open(name)  # which says what is wrong with it
@@ -70,15 +74,24 @@ def _count(name: str) -> None:
     """One more try, or the way back after the last."""
     try:
         trial = state.read(name).trial_of(layout.target(name, layout.CURRENT))
-        if trial is None:
+        if trial is None or _in_use(name):
             return
-    except (StateError, StoreError):
+    except (OSError, StateError, StoreError):
         return
     if trial.tries < trial.limit:
         with suppress(StateError):
             state.update(name, lambda known: _one_more(known, trial.bundle))
         return
     _roll_back(name, trial.bundle, trial.limit)
+
+
+def _in_use(name: str) -> bool:
+    """Whether a process has the current bundle open, this one among them."""
+    directory = layout.current(name)
+    if directory is None:
+        return False
+    with lock.unused(directory) as free:
+        return not free
 
 
 def _one_more(known: State, bundle: str) -> State:

@@ -243,6 +243,13 @@ def test_errors_go_to_stderr(bundle: Path, capsys: Output, arguments: tuple[str,
     assert captured.err.count("\n") == 1
 
 
+def test_an_error_does_not_steer_the_terminal(bundle_copy: Path, capsys: Output) -> None:
+    """With names that whoever made the bundle chose."""
+    (bundle_copy / "a\x1b[2J\x07b").touch()
+    run("verify", str(bundle_copy), status=1)
+    assert "a\ufffd[2J\ufffdb" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     "arguments",
     [

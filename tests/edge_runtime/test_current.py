@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import shutil
+import subprocess
+import sys
 import threading
 import time
 import warnings
@@ -238,6 +240,67 @@ def test_closed_in_a_search_while_another_is_opened(put: Put, monkeypatch: pytes
             thread.join()
     with pytest.raises(ClosedError):
         retriever.search("yeast and dough")
+
+
+def test_a_follower_whose_warnings_are_errors(put: Put, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tries no more often for it, nor for a fault that is none of ours."""
+    put("1.1.0")
+    tried: list[Source] = []
+
+    def out_of_memory(source: Source) -> Parts:
+        tried.append(source)
+        raise MemoryError
+
+    with edge_runtime.open("tiny", follow=True) as following:
+        (put("1.2.0") / "dense.usearch").unlink()
+        monkeypatch.setattr(threading, "excepthook", lambda arguments: None)
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", DeviceWarning)
+            settled_twice(following)
+        monkeypatch.setattr(Source, "open", out_of_memory)
+        settled_twice(following)
+        assert not tried
+        put("1.3.0")
+        settled_twice(following)
+        settled_twice(following)
+        assert len(tried) == 1
+
+
+FORKED = """
+import os, sys, threading
+import edge_runtime
+from edge_runtime.source import Source
+
+usual, opening, go = Source.open, threading.Event(), threading.Event()
+
+def slow(source):
+    opening.set()
+    go.wait()
+    return usual(source)
+
+retriever = edge_runtime.open("tiny", follow=True)
+os.replace(sys.argv[1], sys.argv[2])
+Source.open = slow
+retriever.search("yeast")  # has a thread open the other
+opening.wait()
+child = os.fork()
+if not child:
+    Source.open = usual
+    os._exit(0 if retriever.reload() and retriever.info().version == "1.1.0" else 3)
+print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+go.set()
+"""
+
+
+def test_a_fork_while_a_follower_opens_another(put: Put, home: Path) -> None:
+    """The child has no thread that would end it, and opens it by itself."""
+    put("1.1.0")
+    put("1.2.0")
+    links = [str(home / "bundles/tiny" / name) for name in ("previous", "current")]
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", FORKED, *links], capture_output=True, text=True, timeout=60
+    )
+    assert (done.stdout.split(), done.stderr) == (["0"], "")
 
 
 def test_what_did_not_open_once_may_open_later(put: Put, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,7 +11,8 @@ from types import ModuleType
 
 import pytest
 
-from edge_runtime.lean_import import import_without
+from edge_runtime import lean_import
+from edge_runtime.lean_import import import_without, only_thread
 
 LIBRARY = """
 import lean_parent.downloads
@@ -23,6 +24,12 @@ def download(name):
 def show(n):
     return bar(n)
 """
+
+
+@pytest.fixture(autouse=True)
+def _only_thread(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The test runner has threads of its own, which import nothing meanwhile."""
+    monkeypatch.setattr(lean_import, "only_thread", lambda: True)
 
 
 @pytest.fixture
@@ -99,6 +106,21 @@ def test_threads_get_it_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     second.join(10)
     assert whole == [True, True]
     assert not set(UNUSED) & set(sys.modules)
+
+
+@pytest.mark.usefixtures("library")
+def test_beside_other_threads_nothing_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    """For they may import the same at the same time, and would keep a stand-in."""
+    monkeypatch.setattr(lean_import, "only_thread", only_thread)
+    done = threading.Event()
+    other = threading.Thread(target=done.wait)
+    other.start()
+    try:
+        import_without("lean_library", UNUSED)
+    finally:
+        done.set()
+        other.join()
+    assert set(UNUSED) <= set(sys.modules)
 
 
 def test_usearch_still_has_its_progress_bar(tmp_path: Path) -> None:

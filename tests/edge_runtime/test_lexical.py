@@ -150,6 +150,14 @@ def test_pairs_count_in_a_long_question_without_spaces(build):
     assert rows(reader(), asked) == [1, 0]
 
 
+@pytest.mark.parametrize("length", [1100, 4000])
+def test_pairs_count_in_a_pasted_page_without_spaces(build, length):
+    """However long it is, they are found beside the characters, and take all the room."""
+    asked = "".join(map(chr, range(0x4E00, 0x4E00 + length)))
+    _, reader = build([asked[:40:2] + asked[1:40:2], asked[:20]])
+    assert rows(reader(), asked) == [1]
+
+
 def test_repeated_terms_count_as_often_as_they_occur(build):
     """As in bm25s, saying a word twice doubles its weight."""
     _, reader = build()

@@ -91,6 +91,13 @@ def test_options_may_stand_anywhere(bundle: Path, capsys: Output, arguments: tup
     assert capsys.readouterr().out.startswith("? wind and rope\n  1. sailing")
 
 
+def test_a_word_may_be_a_number_below_zero(bundle: Path, capsys: Output) -> None:
+    """Behind the others, as in front of them."""
+    for words in (("-5", "wind"), ("wind", "-5"), ("wind", "-5.5")):
+        run("search", str(bundle), "-k", "1", *words)
+        assert capsys.readouterr().out.startswith(f"? {' '.join(words)}\n  1. sailing")
+
+
 def test_search_says_when_there_is_nothing(bundle: Path, capsys: Output) -> None:
     """A word that no document has."""
     run("search", str(bundle), "--mode", "lexical", "zyzzyva")

@@ -6,6 +6,7 @@ import errno
 import os
 import subprocess
 import sys
+import threading
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -103,6 +104,20 @@ def test_a_directory_of_that_name_comes_first(
         None,
     ):
         assert not layout.is_name(path)
+
+
+def test_a_folder_of_that_name_that_is_no_bundle(
+    put: Callable[..., None], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The documents' own, say: it hides no installed bundle. Where none is, the error is about the folder."""
+    (tmp_path / "here/tiny").mkdir(parents=True)
+    (tmp_path / "here/other").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    with pytest.raises(BundleError, match=r"tiny/manifest\.yaml: cannot be read"):
+        version()
+    put("1.1.0")
+    assert version() == "1.1.0"
+    assert not layout.is_name("other")
 
 
 def test_a_working_directory_that_may_not_be_searched(
@@ -208,6 +223,41 @@ def test_a_trial_that_ends_badly(put: Callable[..., None]) -> None:
     assert version() == "1.0.0"
     assert state.read("tiny").trial is None
     assert state.read("tiny").events[0].action == "rollback"
+
+
+def test_questions_beside_a_service(put: Callable[..., None]) -> None:
+    """While a process is at work with the bundle on trial, others cost it no try; each start of it does."""
+    put("1.0.0")
+    put("1.1.0", tries=3)
+    with edge_runtime.open("tiny"):
+        assert {version() for _ in range(9)} == {"1.1.0"}
+        trial = state.read("tiny").trial
+        assert trial is not None
+        assert trial.tries == 1
+    assert [version() for _ in range(2)] == ["1.1.0"] * 2
+    with pytest.warns(DeviceWarning, match="rolled back to 1.0.0-"):
+        assert version() == "1.0.0"
+
+
+def test_a_trial_whose_last_try_is_at_work(put: Callable[..., None]) -> None:
+    """It is not gone back from under the process that has come through."""
+    put("1.0.0")
+    put("1.1.0", tries=1)
+    with edge_runtime.open("tiny"):
+        assert version() == "1.1.0"
+        switch.mark_good("tiny")
+    assert version() == "1.1.0"
+
+
+def test_whoever_looks_for_a_holder_keeps_nobody_out(put: Callable[..., None]) -> None:
+    """Opening tries again: for a moment nobody else can hold the directory."""
+    put("1.0.0")
+    directory = layout.current("tiny")
+    assert directory is not None
+    looking = lock.unused(directory)
+    looking.__enter__()
+    threading.Timer(0.01, looking.__exit__, (None, None, None)).start()
+    assert version() == "1.0.0"
 
 
 def test_a_trial_that_ends_well(put: Callable[..., None]) -> None:
