@@ -7,6 +7,7 @@ the bundle takes its place), then meaning as a whole. Words are always searched 
 from __future__ import annotations
 
 import threading
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -19,6 +20,8 @@ from edge_runtime.deadline import Clock
 from edge_runtime.dense import DenseIndex
 from edge_runtime.device_config import DEFAULT, DeviceConfig
 from edge_runtime.documents import Documents
+from edge_runtime.encoder_spec import EncoderSpec
+from edge_runtime.errors import DeviceWarning, Error
 from edge_runtime.lexical import LexicalIndex
 from edge_runtime.ranking import Ranking
 from edge_runtime.tower import QueryTower
@@ -121,9 +124,18 @@ class Ranker:
             if not self._complete:
                 spec = tower.smaller(self._manifest, self._manifest.encoder(self._towers[0].id))
                 if spec is not None:
-                    self._towers.append(QueryTower.load(self._bundle, spec, config=self._config))
+                    self._load_smaller(spec)
                 self._complete = True
         return self._towers
+
+    def _load_smaller(self, spec: EncoderSpec) -> None:
+        """What cannot be loaded, perhaps since its bundle was replaced by another, is one step fewer."""
+        try:
+            self._towers.append(QueryTower.load(self._bundle, spec, config=self._config))
+        except Error as error:
+            self._complete = True  # should the warning be raised
+            text = f"{error}; where a deadline is near, words answer in place of encoder {spec.id}"
+            warnings.warn(text, DeviceWarning, stacklevel=2)
 
     def _by_meaning(
         self, chosen: QueryTower, token_ids: list[int], wanted: int, allowed: Allowed | None, clock: Clock

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 import pickle
+import shutil
+import warnings
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -13,7 +15,7 @@ import numpy as np
 import pytest
 
 import edge_runtime
-from edge_runtime import Hit, QueryError, Results, Retriever, tower
+from edge_runtime import DeviceWarning, Hit, QueryError, Results, Retriever, tower
 from edge_runtime import manifest as manifests
 
 LONG = 60_000.0
@@ -79,6 +81,22 @@ def test_a_bundle_of_one_encoder(bundle: Path) -> None:
         found = retriever.search(QUERY, mode="dense", deadline_ms=LONG)
         assert found == retriever.search(QUERY, mode="dense")
         assert (found.encoder, found.dropped) == ("layers2", ())
+
+
+def test_a_smaller_encoder_that_cannot_be_loaded(ladder: Path, tmp_path: Path) -> None:
+    """Its bundle was replaced meanwhile: a warning, once, and a deadline has one step fewer."""
+    copy = Path(shutil.copytree(ladder, tmp_path / "bundle"))
+    with edge_runtime.open(copy) as retriever:
+        copy.rename(tmp_path / "old")
+        shutil.copytree(ladder, copy)
+        with pytest.warns(
+            DeviceWarning, match=r"moved or replaced .*; where a deadline is near, words answer"
+        ):
+            assert retriever.search(QUERY, deadline_ms=LONG) == retriever.search(QUERY)
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            assert retriever.search(QUERY, deadline_ms=LONG)
+            assert retriever.search(QUERY, deadline_ms=1e-6).dropped == ("dense",)
 
 
 def test_a_query_without_a_deadline_is_never_cut(retriever: Retriever) -> None:
