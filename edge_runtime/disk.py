@@ -2,6 +2,9 @@
 
 A rename is atomic but not durable, and data behind a new name can still be missing: so contents are flushed
 before their name appears, and the directory after it. All that is written under ROOT goes through here.
+
+What is new there may be read by all, whatever the umask: root installs, and services have users of their own.
+What is to be private is so by a directory above it, which stays as it is.
 """
 
 from __future__ import annotations
@@ -9,16 +12,20 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
+import stat
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+
+from edge_runtime import home
 
 _NO_LINKS = dict.fromkeys(
     (errno.EPERM, errno.ENOSYS, errno.EOPNOTSUPP),
     "this file system makes no symbolic links, as FAT and exFAT do not; a store needs another, such as ext4",
 )
 _PAUSE_SECONDS = 0.05
+_FILE, _DIRECTORY = 0o644, 0o755
 _NO_HARD_LINKS = (errno.EPERM, errno.EMLINK, errno.EXDEV, errno.EOPNOTSUPP)
 
 
@@ -29,6 +36,7 @@ def write(path: Path, pieces: Iterable[bytes]) -> None:
         OSError: it exists, or cannot be written. What `pieces` raises comes through.
     """
     with _opened(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW) as descriptor:
+        _allow(descriptor, _FILE)
         _write_all(descriptor, pieces)
         os.fsync(descriptor)
 
@@ -40,6 +48,8 @@ def append(path: Path, pieces: Iterable[bytes]) -> None:
         OSError: it cannot be written. What `pieces` raises comes through.
     """
     with _opened(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW) as descriptor:
+        if not os.fstat(descriptor).st_size:  # else it was there before
+            _allow(descriptor, _FILE)
         try:
             _write_all(descriptor, pieces)
         finally:
@@ -68,6 +78,9 @@ def make_directory(path: Path) -> None:
     except FileExistsError:
         if not path.is_dir():
             raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(path)) from None
+    else:
+        if home.root() in (path, *path.parents):
+            _allow(path, _DIRECTORY)
     sync_directory(path.parent)
 
 
@@ -155,6 +168,13 @@ def free_bytes(path: Path) -> int:
     return space.f_bavail * space.f_frsize
 
 
+def _allow(new: int | Path, mode: int) -> None:
+    """Gives back what the umask took of these rights, and takes none."""
+    found = stat.S_IMODE(os.stat(new).st_mode)
+    if mode & ~found:
+        os.chmod(new, found | mode)
+
+
 def _write_all(descriptor: int, pieces: Iterable[bytes]) -> None:
     for piece in pieces:
         view = memoryview(piece)
@@ -164,7 +184,7 @@ def _write_all(descriptor: int, pieces: Iterable[bytes]) -> None:
 
 @contextmanager
 def _opened(path: Path, flags: int) -> Iterator[int]:
-    descriptor = os.open(path, flags | os.O_CLOEXEC, 0o644)
+    descriptor = os.open(path, flags | os.O_CLOEXEC, _FILE)
     try:
         yield descriptor
     finally:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from edge_runtime.bench import options as bench_options
@@ -14,6 +14,7 @@ from edge_runtime.terminal import Percentage, printable, to_json
 
 if TYPE_CHECKING:
     from edge_runtime.store.install import Outcome, Step
+    from edge_runtime.store.prune import Pruned
     from edge_runtime.store.status import Status
 
 _EVENTS = 5
@@ -225,13 +226,22 @@ def _prune(options: argparse.Namespace) -> None:
     pruned = prune(options.name, keep=options.keep)
     if options.json:
         print(to_json([dataclasses.asdict(one) for one in pruned]))
-        return
+    else:
+        _tell_pruned(pruned)
+    broken = sum(one.problem is not None for one in pruned)
+    if broken:
+        raise Error(f"{broken} of {len(pruned)} names cannot be pruned; edge-runtime status has more")
+
+
+def _tell_pruned(pruned: Sequence[Pruned]) -> None:
     for one in pruned:
         for bundle in one.removed:
             print(f"{one.name}: {bundle} removed")
         for bundle in one.in_use:
             print(f"{one.name}: {bundle} kept, a process has it open")
-    if not any(one.removed or one.in_use for one in pruned):
+        if one.problem:
+            print(printable(f"{one.name}: all kept: {one.problem}"))
+    if not any(one.removed or one.in_use or one.problem for one in pruned):
         print("nothing to remove")
 
 

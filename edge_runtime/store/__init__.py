@@ -7,6 +7,7 @@
       bundles/NAME/VERSION-DIGEST12/    a bundle, never changed; 12 digits of the sha256 of its manifest.yaml
       bundles/NAME/current -> …         what `edge_runtime.open(NAME)` opens; changed by one rename
       bundles/NAME/previous -> …        what `rollback` goes back to
+      bundles/NAME/previous.coming -> … what `previous` is about to lead to; see `switch`
       bundles/NAME/state.yaml           what was tried, when, with what result; see `state`
 
 `layout` names these places, `install` fills them (`sources`, `admission`, `held`, `staging`, `switch` are its

@@ -102,7 +102,8 @@ def install(
     if dry_run:
         with sources.opened(source) as incoming:
             return _rehearse(incoming, allow_downgrade=allow_downgrade)
-    with lock.writer(wait_seconds=wait_seconds), sources.opened(source) as incoming:
+    # A pipe may be silent for long before its manifest comes, which others should not wait for.
+    with sources.opened(source) as incoming, lock.writer(wait_seconds=wait_seconds):
         work = _Install(incoming, self_test=self_test, tries=tries, progress=progress)
         return work.run(allow_downgrade=allow_downgrade)
 
@@ -194,8 +195,8 @@ class _Install:
         """Removes what was brought, and writes down that it was tried. The disk may refuse both."""
         try:
             staging.clean()
-            links = (layout.usable(self._name, link) for link in (layout.CURRENT, layout.PREVIOUS))
-            if self._brought and self._bundle not in links:
+            wanted = (layout.usable(self._name, layout.CURRENT), switch.way_back(self._name))
+            if self._brought and self._bundle not in wanted:
                 staging.discard(self._directory)
             if self._current is not None:
                 failed = switch.event(self._bundle, "install", f"failed at {self.step.value}: {why}"[:500])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 from collections.abc import Iterator
@@ -14,6 +15,7 @@ from edge_runtime.store import layout
 
 WAIT_SECONDS = 10.0
 
+_GONE = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP)
 _WRITABLE = "use sudo, or set EDGE_RUNTIME_HOME to a folder that can"
 
 
@@ -58,19 +60,21 @@ def receiver(*, wait_seconds: float) -> Iterator[None]:
 
 
 def hold(directory: Path) -> int | None:
-    """A descriptor that keeps a bundle's directory from `prune` until it is closed; None if it is gone."""
+    """A descriptor that keeps a bundle's directory from `prune` until it is closed.
+
+    None if it is gone, or no directory any more, or `prune` looks at it just now.
+
+    Raises:
+        StoreError: it may be there and sound, but cannot be read.
+    """
     try:
-        descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC | os.O_NOFOLLOW)
-    except OSError:
+        return _held(directory)
+    except BlockingIOError:
         return None
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        if os.path.samestat(os.fstat(descriptor), directory.stat()):  # not moved away in between
-            return descriptor
-    except OSError:
-        pass
-    os.close(descriptor)
-    return None
+    except OSError as error:
+        if error.errno in _GONE:
+            return None
+        raise StoreError(f"{directory}: cannot be read ({error.strerror})") from None
 
 
 @contextmanager
@@ -87,6 +91,19 @@ def unused(directory: Path) -> Iterator[bool]:
         yield free
     finally:
         os.close(descriptor)
+
+
+def _held(directory: Path) -> int | None:
+    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC | os.O_NOFOLLOW)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        if os.path.samestat(os.fstat(descriptor), directory.stat()):  # not moved away in between
+            return descriptor
+    except OSError:
+        os.close(descriptor)
+        raise
+    os.close(descriptor)
+    return None
 
 
 def _acquire(descriptor: int, path: Path, wait_seconds: float) -> None:

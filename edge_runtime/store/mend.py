@@ -59,7 +59,7 @@ def repair(
             gives back other bytes than were written.
         StoreError: that bundle is not installed, another writer is at work, no room, or the disk fails.
     """
-    with lock.writer(wait_seconds=wait_seconds), sources.opened(source) as incoming:
+    with sources.opened(source) as incoming, lock.writer(wait_seconds=wait_seconds):  # as `install` does
         manifest = incoming.manifest
         bundle = content.bundle_name(incoming)
         directory = layout.folder(manifest.name) / bundle

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from edge_runtime import disk, state
 from edge_runtime.errors import StoreError
-from edge_runtime.store import arrivals, layout, lock, staging
+from edge_runtime.store import arrivals, layout, lock, staging, switch
 
 KEEP = 2
 """The current bundle and the one before it."""
@@ -15,11 +15,15 @@ KEEP = 2
 
 @dataclass(frozen=True, slots=True)
 class Pruned:
-    """One name's bundles, by directory: those `removed`, and those only kept because they are `in_use`."""
+    """One name's bundles, by directory: those `removed`, and those only kept because they are `in_use`.
+
+    Where it cannot be told which one is current, all are kept, and `problem` says why.
+    """
 
     name: str
-    removed: tuple[str, ...]
-    in_use: tuple[str, ...]
+    removed: tuple[str, ...] = ()
+    in_use: tuple[str, ...] = ()
+    problem: str | None = None
 
 
 def prune(
@@ -28,7 +32,8 @@ def prune(
     """Keeps the newest `keep` bundles of a name, or of every name: first the current, then the previous one.
 
     The way back of a bundle on trial is kept in any case, and what a process has open by name. What broken
-    lines have left of bundles that never came to be installed is removed.
+    lines have left of bundles that never came to be installed is removed. A name that is broken keeps all
+    that it has, and is no other's business.
 
     Raises:
         StoreError: no bundle has that name, `keep` is not 1 or more, or the store cannot be written.
@@ -42,10 +47,19 @@ def prune(
         try:
             staging.clean()
             arrivals.clear_unless_receiving()
-            return tuple(_prune(each, keep) for each in names)
+            return tuple(_prune_or_keep(each, keep) for each in names)
         except OSError as error:
             where = error.filename or layout.staging().parent
             raise StoreError(f"{where}: cannot be removed ({error.strerror})") from None
+
+
+def _prune_or_keep(name: str, keep: int) -> Pruned:
+    try:
+        layout.target(name, layout.CURRENT)
+        switch.settle(name)
+        return _prune(name, keep)
+    except StoreError as error:  # before anything of it was removed
+        return Pruned(name, problem=str(error))
 
 
 def _prune(name: str, keep: int) -> Pruned:

@@ -41,11 +41,8 @@ from edge_runtime.store.messages import (
     decode,
     encode,
 )
-from edge_runtime.store.sources import Listed
+from edge_runtime.store.sources import SILENCE_SECONDS, Listed
 from edge_runtime.version import __version__
-
-SILENCE_SECONDS = 60.0
-"""After these a sender that says nothing is taken for gone: a broken line may look like that for hours."""
 
 _CHUNK = 1 << 16
 
@@ -161,7 +158,8 @@ def _receive(
             tries=tries,
             progress=_Steps(line),
         )
-        arrivals.clear()
+        with suppress(OSError):  # it is installed; what cannot be removed now is when the next flash begins
+            arrivals.clear()
     return outcome
 
 

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import errno
+import io
 import os
+import select
+import stat
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Protocol
+from typing import IO, Any, Protocol, cast
 
 from edge_runtime import bundle as bundles
 from edge_runtime import manifest as manifests
@@ -17,6 +21,9 @@ from edge_runtime.errors import ArchiveError, BundleError
 from edge_runtime.manifest import FileEntry, Manifest
 
 STANDARD_INPUT = "-"
+
+SILENCE_SECONDS = 60.0
+"""After these a sender that says nothing is taken for gone: a broken line may look like that for hours."""
 
 _CHUNK = 1 << 18
 
@@ -108,7 +115,7 @@ def opened(source: str | os.PathLike[str] | Incoming) -> Iterator[Incoming]:
         yield source
         return
     if source == STANDARD_INPUT:
-        yield Archive(sys.stdin.buffer, "standard input")
+        yield Archive(_impatient(sys.stdin.buffer), "standard input")
         return
     path = Path(source)
     try:
@@ -120,4 +127,37 @@ def opened(source: str | os.PathLike[str] | Incoming) -> Iterator[Incoming]:
         yield Folder(path)
         return
     with file:
-        yield Archive(file, str(path))
+        yield Archive(_impatient(file), str(path))
+
+
+def _impatient(stream: IO[bytes]) -> IO[bytes]:
+    """The same stream, unless it is of a kind that may be silent: then one that gives up."""
+    try:
+        mode = os.fstat(stream.fileno()).st_mode
+    except OSError:  # of no file at all
+        return stream
+    if stat.S_ISREG(mode):
+        return stream
+    return io.BufferedReader(_Pipe(cast(io.BufferedReader, stream)), _CHUNK)
+
+
+class _Pipe(io.RawIOBase):
+    """A pipe, or whatever else may say nothing for ever, with a bound on that; it is left open."""
+
+    def __init__(self, stream: io.BufferedReader) -> None:
+        super().__init__()
+        self._stream = stream
+        self._ready = select.poll()
+        self._ready.register(stream, select.POLLIN)
+
+    def readable(self) -> bool:
+        """It is."""
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        """What is there, once something is. Raises `OSError`, `TimeoutError` among them."""
+        if not self._ready.poll(SILENCE_SECONDS * 1000):
+            raise TimeoutError(errno.ETIMEDOUT, f"silent for {SILENCE_SECONDS:.0f} s")
+        data = self._stream.read1(len(buffer))  # which reads nothing ahead
+        buffer[: len(data)] = data
+        return len(data)

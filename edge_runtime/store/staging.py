@@ -20,6 +20,7 @@ Progress = Callable[[int, int], object]
 """Told of bytes done and of all bytes."""
 
 _CHUNK = 1 << 18
+_READABLE = 0o444
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +66,7 @@ def write(incoming: Incoming, into: Path, *, held: Held, progress: Progress) -> 
     for entry, pieces in incoming.files():
         disk.make_directory((into / entry.path).parent)
         existing = held.sound(entry)
-        if existing and disk.hard_link(existing, into / entry.path):
+        if existing and _is_public(existing) and disk.hard_link(existing, into / entry.path):
             take(pieces, entry, incoming.source)  # what was sent must be right all the same
             linked += entry.size
         else:
@@ -79,6 +80,11 @@ def write(incoming: Incoming, into: Path, *, held: Held, progress: Progress) -> 
     for directory in (into, *(path for path in into.rglob("*") if path.is_dir())):
         disk.sync_directory(directory)
     return Staged(written, linked)
+
+
+def _is_public(existing: Path) -> bool:
+    """A file that was installed for nobody else to read stays so; a new bundle gets a copy for all."""
+    return existing.stat().st_mode & _READABLE == _READABLE
 
 
 def check(incoming: Incoming) -> None:

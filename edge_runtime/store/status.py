@@ -8,7 +8,7 @@ from edge_runtime import bundle as bundles
 from edge_runtime import state
 from edge_runtime.errors import BundleError, StoreError
 from edge_runtime.state import Event, Trial
-from edge_runtime.store import layout
+from edge_runtime.store import layout, switch
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,13 +56,13 @@ def status(name: str | None = None) -> tuple[Status, ...]:
 
 def _status(name: str) -> Status:
     known = state.readable(name)
-    current, previous = (layout.usable(name, link) for link in (layout.CURRENT, layout.PREVIOUS))
+    current = layout.usable(name, layout.CURRENT)
     kept = [_kept(name, bundle) for bundle in layout.installed(name)]
     kept.sort(key=lambda one: (one.bundle == current, *_by_version(one)), reverse=True)
     return Status(
         name=name,
         current=current,
-        previous=None if previous == current else previous,
+        previous=switch.way_back(name),
         trial=known.trial_of(current),
         bundles=tuple(kept),
         events=known.events,

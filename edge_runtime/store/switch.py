@@ -3,12 +3,16 @@
 A trial is written before the link, beside that of the bundle before, where it concerns nobody yet: it counts
 only for the bundle that it names, while that is current. The other one goes once the link is swapped. So no
 moment has either bundle without its trial, and what a failed install has left of one does no harm.
+
+The way back is swapped last, or a power cut between the two links would leave none; until then a third one,
+`COMING`, has it. That counts as soon as it is not what is current: so no moment is without a way back.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from contextlib import suppress
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from datetime import datetime, timezone
 from pathlib import Path
@@ -19,6 +23,9 @@ from edge_runtime.errors import StateError, StoreError
 from edge_runtime.state import Action, Event, State, Trial
 from edge_runtime.store import layout, lock, staging
 from edge_runtime.store.layout import CURRENT, PREVIOUS
+
+COMING = "previous.coming"
+"""The link to what `PREVIOUS` is about to lead to."""
 
 
 def activate(name: str, bundle: str, *, tries: int = 0) -> None:
@@ -32,8 +39,8 @@ def activate(name: str, bundle: str, *, tries: int = 0) -> None:
     Raises:
         StateError, OSError: it cannot be written; what was current still is, unless the disk refuses that.
     """
-    before = {link: layout.usable(name, link) for link in (CURRENT, PREVIOUS)}
-    old, back = before[CURRENT], before[PREVIOUS]
+    settle(name)
+    old, back = layout.usable(name, CURRENT), layout.usable(name, PREVIOUS)
     unproven = state.readable(name).on_trial(old)
     stays = unproven and back != bundle and back in layout.installed(name)
     state.update(name, lambda known: _awaiting(known, bundle, old, tries))
@@ -41,13 +48,15 @@ def activate(name: str, bundle: str, *, tries: int = 0) -> None:
     try:
         _clear(folder / CURRENT, folder / PREVIOUS)
         if not stays and old != bundle and old in layout.installed(name):
-            disk.replace_link(folder / PREVIOUS, str(old))
+            disk.replace_link(folder / COMING, str(old))
         disk.replace_link(folder / CURRENT, bundle)
         state.update(name, lambda known: _arrived(known, bundle))
     except BaseException:
         with suppress(OSError):
-            _restore(name, before)
+            _restore(name, old)
         raise
+    with suppress(OSError, StoreError):  # it is done, and the next writer does this
+        settle(name)
 
 
 def rollback(name: str, *, reason: str = "asked for", wait_seconds: float = lock.WAIT_SECONDS) -> str:
@@ -62,26 +71,52 @@ def rollback(name: str, *, reason: str = "asked for", wait_seconds: float = lock
         ConfigError: device.yaml, which names those keys, cannot be used.
     """
     with lock.writer(wait_seconds=wait_seconds):
-        current, previous = layout.target(name, CURRENT), layout.usable(name, PREVIOUS)
+        current, previous = layout.target(name, CURRENT), way_back(name)
         if current is None:
             raise StoreError(f"{name}: not installed; edge-runtime status lists what is")
-        if previous in (None, current) or previous not in layout.installed(name):
+        if previous is None:
             raise StoreError(f"{name}: no bundle before {current} to roll back to; install one")
-        assert previous is not None
         folder = layout.folder(name)
         _check(folder / previous)
-        try:
+        with _rolling_back(name):
+            settle(name)
             disk.replace_link(folder / CURRENT, previous)
             disk.remove_file(folder / PREVIOUS)
             disk.sync_directory(folder)
-        except OSError as error:
-            raise StoreError(
-                f"{folder}: cannot be written ({error.strerror}); {name} may not be rolled back"
-            ) from None
         done = event(current, "rollback", f"back to {previous}: {reason}")
         with suppress(StateError):  # it has happened, written down or not
             state.update(name, lambda known: replace(known.having(done), trial=None, coming=None))
         return previous
+
+
+def way_back(name: str) -> str | None:
+    """The directory's name of the bundle that `rollback` goes back to; None where there is none.
+
+    Raises:
+        StoreError: the store cannot be read.
+    """
+    current, installed = layout.usable(name, CURRENT), layout.installed(name)
+    links = (layout.usable(name, link) for link in (COMING, PREVIOUS))
+    return next((bundle for bundle in links if bundle != current and bundle in installed), None)
+
+
+def settle(name: str) -> None:
+    """Ends the swap of the way back, which a power cut may have cut off.
+
+    Only for whoever holds the store's lock.
+
+    Raises:
+        StoreError, OSError: it cannot be read, or written.
+    """
+    folder = layout.folder(name)
+    if not os.path.lexists(folder / COMING):
+        return
+    back = way_back(name)
+    if back is not None and back == layout.usable(name, COMING):
+        _clear(folder / PREVIOUS)
+        disk.replace_link(folder / PREVIOUS, back)
+    disk.remove_tree(folder / COMING)
+    disk.sync_directory(folder)
 
 
 def mark_good(name: str) -> str:
@@ -138,11 +173,21 @@ def _clear(*links: Path) -> None:
             staging.discard(link)
 
 
-def _restore(name: str, links: Mapping[str, str | None]) -> None:
+def _restore(name: str, old: str | None) -> None:
+    """`COMING` goes last: it is the way back until `CURRENT` is as it was."""
     folder = layout.folder(name)
-    for link, target in links.items():
-        if target is None:
-            disk.remove_file(folder / link)
-        elif layout.usable(name, link) != target:
-            disk.replace_link(folder / link, target)
+    if old is None:
+        disk.remove_file(folder / CURRENT)
+    elif layout.usable(name, CURRENT) != old:
+        disk.replace_link(folder / CURRENT, old)
+    disk.remove_file(folder / COMING)
     disk.sync_directory(folder)
+
+
+@contextmanager
+def _rolling_back(name: str) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        problem = f"cannot be written ({error.strerror}); {name} may not be rolled back"
+        raise StoreError(f"{layout.folder(name)}: {problem}") from None

@@ -84,6 +84,25 @@ def test_json(run: Run, releases: list[str]) -> None:
     assert [bundle[:5] for bundle in pruned["removed"]] == ["1.1.0"]
 
 
+def test_prune_of_a_name_that_is_broken(
+    run: Run, home: Path, releases: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What is wrong is on its own line, and the status tells that something is."""
+    run("install", releases[0], "--no-self-test")
+    (home / "bundles/tiny/current").unlink()
+    (home / "bundles/tiny/current").mkdir()
+    assert cli.main(["prune"]) == 1
+    captured = capsys.readouterr()
+    assert captured.out.startswith("tiny: all kept: ")
+    assert captured.out.endswith(
+        "expected a link to an installed bundle; it is none; install the bundle again\n"
+    )
+    assert captured.err == "edge-runtime: 1 of 1 names cannot be pruned; edge-runtime status has more\n"
+    assert cli.main(["prune", "--json"]) == 1
+    (pruned,) = json.loads(capsys.readouterr().out)
+    assert (pruned["removed"], "it is none" in pruned["problem"]) == ([], True)
+
+
 def test_nothing_installed(run: Run, home: Path) -> None:
     """Said in words; and nothing is made."""
     assert run("status") == "nothing is installed\n"

@@ -27,7 +27,7 @@ from edge_runtime.errors import (
     StateError,
     StoreError,
 )
-from edge_runtime.store import admission, layout, lock, staging, switch
+from edge_runtime.store import admission, layout, lock, mend, sources, staging, switch
 from edge_runtime.store.held import Held
 from edge_runtime.store.install import Outcome, Step, install
 from edge_runtime.store.status import status
@@ -107,6 +107,70 @@ def _feed(descriptor: int, path: Path) -> None:
         pipe.write(path.read_bytes())
 
 
+@pytest.fixture
+def silent(monkeypatch: pytest.MonkeyPatch) -> Iterator[int]:
+    """A standard input that says what is written to this descriptor."""
+    reading, writing = os.pipe()
+    with os.fdopen(reading, "rb") as pipe:
+        monkeypatch.setattr(sys, "stdin", SimpleNamespace(buffer=pipe))
+        yield writing
+
+
+def test_nobody_waits_for_a_silent_pipe(home: Path, release: Release, silent: int) -> None:
+    """Before its manifest came, it keeps no other writer out; then it is installed as any other."""
+    put(release("1.0.0"))
+    done: list[Outcome] = []
+    waiting = threading.Thread(target=lambda: done.append(put("-")))
+    waiting.start()
+    waiting.join(0.2)
+    assert put(release("1.1.0"), wait_seconds=0.0).done == "installed"
+    assert switch.rollback("tiny", wait_seconds=0.0).startswith("1.0.0-")
+    _feed(silent, release("1.2.0"))
+    waiting.join(60)
+    assert [outcome.done for outcome in done] == ["installed"]
+    assert in_use() == "1.2.0"
+
+
+@pytest.mark.parametrize("share", [0.0, 0.5])
+def test_a_pipe_that_falls_silent(
+    home: Path, release: Release, silent: int, monkeypatch: pytest.MonkeyPatch, share: float
+) -> None:
+    """Is given up, at the head or in the middle of a file, and leaves nothing."""
+    monkeypatch.setattr(sources, "SILENCE_SECONDS", 0.1)
+    whole = release("1.0.0").read_bytes()
+    with os.fdopen(silent, "wb", buffering=0) as pipe:
+        feeder = threading.Thread(target=pipe.write, args=(whole[: int(len(whole) * share)],))
+        feeder.start()
+        with pytest.raises(ArchiveError, match=r"standard input: cannot be read \(silent for 0 s\)"):
+            put("-")
+        feeder.join()
+    assert layout.names() == ()
+    assert put(release("1.0.0"), wait_seconds=0.0).done == "installed"
+
+
+def test_a_repair_from_a_silent_pipe(home: Path, release: Release, silent: int) -> None:
+    """As an install: it keeps nobody out before it says something."""
+    put(release("1.0.0"))
+    done: list[str] = []
+    waiting = threading.Thread(target=lambda: done.append(mend.repair("-").version))
+    waiting.start()
+    waiting.join(0.2)
+    put(release("1.1.0"), wait_seconds=0.0)
+    _feed(silent, release("1.0.0"))
+    waiting.join(60)
+    assert done == ["1.0.0"]
+
+
+def test_a_pipe_by_its_path(home: Path, release: Release, tmp_path: Path) -> None:
+    """As a shell gives it for what another program prints."""
+    os.mkfifo(tmp_path / "pipe")
+    feeder = threading.Thread(target=lambda: (tmp_path / "pipe").write_bytes(release("1.0.0").read_bytes()))
+    feeder.start()
+    assert put(tmp_path / "pipe").done == "installed"
+    feeder.join()
+    assert in_use() == "1.0.0"
+
+
 def test_from_a_directory(home: Path, bundle_copy: Path) -> None:
     """A stick with the directory form on it; a signature comes along."""
     (bundle_copy / manifests.SIGNATURE).write_text("signed")
@@ -152,6 +216,27 @@ def test_a_damaged_file_is_not_shared(home: Path, release: Release) -> None:
     damaged.write_bytes(bytes(damaged.stat().st_size))
     put(release("1.1.0"))
     assert in_use() == "1.1.0"
+
+
+def test_a_careful_root(home: Path, release: Release) -> None:
+    """Under umask 077 a bundle is for every user, as are the files that it shares with one from before."""
+    before = os.umask(0o077)
+    try:
+        first = home / "bundles/tiny" / put(release("1.0.0")).bundle
+        assert _rights(home) == {0o755, 0o644}
+        for path in first.rglob("*.npy"):  # as older versions left it
+            path.chmod(0o600)
+        second = home / "bundles/tiny" / put(release("1.1.0")).bundle
+    finally:
+        os.umask(before)
+    assert _rights(second) == {0o755, 0o644}
+    assert _rights(first) == {0o755, 0o644, 0o600}
+
+
+def _rights(folder: Path) -> set[int]:
+    """Of all that readers need: not of locks, which only writers open."""
+    found = [path for path in (folder, *folder.rglob("*")) if not path.is_symlink()]
+    return {path.stat().st_mode & 0o7777 for path in found if not path.name.endswith("lock")}
 
 
 def test_where_there_are_no_hard_links(home: Path, release: Release, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -76,6 +76,21 @@ def test_one_name_or_all(four: Path, release: Release) -> None:
     assert install(release("1.0.0", name="second"), self_test=None).done == "nothing"
 
 
+@pytest.mark.parametrize("name", [None, "alpha"])
+def test_a_name_that_is_broken(four: Path, release: Release, name: str | None) -> None:
+    """It keeps everything and says so, and the others are pruned."""
+    install(release("1.0.0", name="alpha"), self_test=None)
+    install(release("1.1.0", name="alpha"), self_test=None)
+    (four / "bundles/alpha/current").unlink()
+    (four / "bundles/alpha/current").mkdir()
+    broken, *others = prune(name, keep=1)
+    assert (broken.name, broken.removed, broken.in_use) == ("alpha", (), ())
+    assert "alpha/current: expected a link to an installed bundle; it is none" in str(broken.problem)
+    assert versions("alpha") == ["1.0.0", "1.1.0"]
+    assert [(each.name, each.problem) for each in others] == ([] if name else [("tiny", None)])
+    assert len(versions()) == (4 if name else 1)
+
+
 def test_what_cannot_be_pruned(home: Path) -> None:
     """A name that is not there, no bundle at all, and keeping none."""
     assert prune() == ()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import threading
@@ -151,6 +152,25 @@ def test_delta_of_senders_that_are_wrong(
     current = layout.current("tiny")
     assert current is not None
     assert manifests.read(current / manifests.FILENAME).version == "1.0.0"
+
+
+def test_what_came_cannot_be_removed(home: Path, release: Release, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The bundle is in use by then, and the sender is told so; the next flash removes it."""
+    message, manifest, contents = offer(release("1.0.0"))
+
+    def refuse() -> None:
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(arrivals, "clear", refuse)
+        error, answers = talk(message, *blobs(manifest, contents), encode(Activate()))
+    assert error is None
+    assert answers[-1]["done"]["done"] == "installed"
+    assert {path.name for path in layout.incoming().iterdir()} == set(contents)
+    error, answers = talk(message, encode(Activate()))
+    assert error is None
+    assert answers[-1]["done"]["done"] == "nothing"
+    assert list(layout.incoming().iterdir()) == []
 
 
 def test_nobody_lets_it_in(home: Path, release: Release) -> None:

@@ -1,19 +1,22 @@
-"""Trials while the bundle in use is changed: each bundle keeps its own, whatever comes between."""
+"""Trials and the way back while the bundle in use is changed: neither is lost, whatever comes between."""
 
 from __future__ import annotations
 
 import errno
-from collections.abc import Callable
+import os
+import shutil
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from edge_runtime import disk, state
-from edge_runtime.errors import StoreError
+from edge_runtime.errors import StateError, StoreError
 from edge_runtime.state import Trial
 from edge_runtime.store import layout, switch
 from edge_runtime.store.install import install
 from edge_runtime.store.opening import open_bundle
+from edge_runtime.store.prune import prune
 from edge_runtime.store.status import status
 
 Release = Callable[..., Path]
@@ -153,3 +156,134 @@ def _damage() -> None:
     assert directory is not None
     (directory / "quality.yaml").unlink()  # which other bundles share
     (directory / "quality.yaml").write_text("{}")
+
+
+Cuts = Callable[[Callable[[], object]], Iterator[None]]
+
+
+@pytest.fixture
+def cuts(home: Path, monkeypatch: pytest.MonkeyPatch) -> Cuts:
+    """The device as a power cut would leave it: before each rename of what is done, and at its end."""
+
+    def each_cut(do: Callable[[], object]) -> Iterator[None]:
+        copies: list[Path] = []
+
+        def copy() -> None:
+            copies.append(home.with_name(f"cut-{len(copies)}"))
+            shutil.copytree(home, copies[-1], symlinks=True, copy_function=os.link)
+
+        replace = os.replace
+        with monkeypatch.context() as patch:
+            patch.setattr(os, "replace", lambda *paths: (copy(), replace(*paths)))
+            do()
+        copy()
+        assert len(copies) > 3
+        for each in copies:
+            monkeypatch.setenv("EDGE_RUNTIME_HOME", str(each))
+            yield
+
+    return each_cut
+
+
+def gone_back() -> tuple[str, str]:
+    """What is in use, and what is after a rollback, when what is not needed has been removed."""
+    current = on_trial()[0]
+    told = status("tiny")[0].previous
+    prune()
+    bundle = switch.rollback("tiny")
+    assert bundle == told
+    open_bundle("tiny").close()
+    return current, layout.version(bundle)
+
+
+def test_no_moment_is_without_a_way_back(put: Put, cuts: Cuts) -> None:
+    """Wherever an update is cut off, it is the bundle that answered before, and prune keeps it."""
+    put("1.0.0")
+    put("1.1.0")
+    seen = {gone_back() for _ in cuts(lambda: put("1.2.0"))}
+    assert seen == {("1.1.0", "1.0.0"), ("1.2.0", "1.1.0")}
+
+
+def test_both_links_change_places(put: Put, cuts: Cuts, release: Release) -> None:
+    """A downgrade to the one before: that is no way back any more, and at no moment is there none."""
+    put("1.0.0")
+    put("1.1.0")
+
+    def downgrade() -> None:
+        install(release("1.0.0"), self_test=None, allow_downgrade=True)
+
+    assert {gone_back() for _ in cuts(downgrade)} == {("1.1.0", "1.0.0"), ("1.0.0", "1.1.0")}
+
+
+def test_an_install_that_is_undone(put: Put, cuts: Cuts, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It cannot be recorded: while the links are put back there is a way back as well."""
+    put("1.0.0")
+    put("1.1.0")
+    update, written = state.update, []
+
+    def fails_second(name: str, change: Callable[[state.State], state.State]) -> Path:
+        written.append(name)
+        if len(written) == 2:
+            raise StateError("the disk is full")
+        return update(name, change)
+
+    def undone() -> None:
+        with monkeypatch.context() as patch:
+            patch.setattr(state, "update", fails_second)
+            with pytest.raises(StateError, match="the disk is full"):
+                put("1.2.0")
+        assert not os.path.lexists(layout.folder("tiny") / switch.COMING)
+
+    assert {gone_back() for _ in cuts(undone)} == {("1.1.0", "1.0.0"), ("1.2.0", "1.1.0")}
+
+
+def test_an_install_after_one_that_was_cut_off(put: Put, cuts: Cuts) -> None:
+    """Whatever that has left, it goes back to what answered last, and leaves two links and no more."""
+    put("1.0.0")
+    put("1.1.0")
+    seen = set()
+    for _ in cuts(lambda: put("1.2.0")):
+        current = on_trial()[0]
+        put("1.10.0")
+        links = [path.name for path in layout.folder("tiny").iterdir() if path.is_symlink()]
+        assert sorted(links) == [layout.CURRENT, layout.PREVIOUS]
+        assert gone_back() == ("1.10.0", current)
+        seen.add(current)
+    assert seen == {"1.1.0", "1.2.0"}
+
+
+def test_a_bundle_that_was_gone_back_from(put: Put, cuts: Cuts) -> None:
+    """Is none that a second rollback goes to, wherever the first one was cut off."""
+    put("1.0.0")
+    put("1.1.0")
+    seen = set()
+    for _ in cuts(lambda: put("1.2.0")):
+        seen.add(gone_back())
+        with pytest.raises(StoreError, match="no bundle before"):
+            switch.rollback("tiny")
+    assert len(seen) == 2
+
+
+def test_the_second_swap_fails(put: Put, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The bundle is installed by then, with its way back, and the next writer ends what was begun."""
+    put("1.0.0")
+    put("1.1.0")
+    replace = disk.replace_link
+
+    def refuse(path: Path, target: str) -> None:
+        if path.name == layout.PREVIOUS:
+            raise OSError(errno.EIO, "Input/output error", str(path))
+        replace(path, target)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(disk, "replace_link", refuse)
+        put("1.2.0")
+    assert gone_back() == ("1.2.0", "1.1.0")
+
+
+def test_a_directory_where_the_way_back_was_to_be(put: Put) -> None:
+    """As a copy of a store has that followed its links: it gives way."""
+    put("1.0.0")
+    (layout.folder("tiny") / switch.COMING / "quality").mkdir(parents=True)
+    put("1.1.0")
+    assert gone_back() == ("1.1.0", "1.0.0")
