@@ -20,9 +20,10 @@ from edge_runtime.bench.report import Latency
 from edge_runtime.bench.rung import Task
 from edge_runtime.bench.stopwatch import Progress, no_progress
 from edge_runtime.bench.table import columns
-from edge_runtime.bundle import Bundle, digest
+from edge_runtime.bundle import Bundle, ladder
 from edge_runtime.errors import EngineError, Error, QueryError
 from edge_runtime.manifest import EncoderSpec, Manifest
+from edge_runtime.process import NoAnswerError
 from edge_runtime.schema import shown
 from edge_runtime.state import Calibration, Rung
 from edge_runtime.version import __version__
@@ -83,6 +84,7 @@ def calibrate(
     Raises:
         BundleError: the bundle cannot be used.
         EngineError: none of its encoders can run here.
+        Error: one gave no answer in time: it can run, so no lesser one is recorded in its place.
         StateError: the result cannot be recorded.
         QueryError: an argument cannot be used.
     """
@@ -157,6 +159,8 @@ def _measure(
             rungs.append(_rung(spec, rung.measure(replace(task, encoder=spec.id))))
         except QueryError:  # the caller's queries are at fault, whatever the encoder
             raise
+        except NoAnswerError as error:  # slow is not the same as unable
+            raise Error(f"{error}; nothing was recorded: measure fewer searches (-n)") from None
         except Error as error:
             skipped.append(Skipped(spec.id, str(error)))
     if not rungs:
@@ -169,13 +173,14 @@ def _calibration(
     bundle: Bundle, rungs: tuple[Rung, ...], *, budget_ms: float, cpu: str | None
 ) -> Calibration:
     return Calibration(
-        bundle=digest(bundle.root),
+        bundle=ladder(bundle.manifest),
         encoder=choose(rungs, bundle.manifest, budget_ms=budget_ms).id,
         budget_ms=budget_ms,
         rungs=rungs,
         when=datetime.now(timezone.utc).isoformat(timespec="seconds"),
         cpu=cpu,
         runtime=__version__,
+        passages=bundle.manifest.index.count,
     )
 
 

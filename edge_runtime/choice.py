@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from edge_runtime import cpu, encoders, state
-from edge_runtime.bundle import digest
+from edge_runtime.bundle import digest, ladder
 from edge_runtime.device_config import DEFAULT, DeviceConfig
 from edge_runtime.encoder_spec import AUTO
 from edge_runtime.errors import BundleError, StateError
@@ -35,17 +35,16 @@ class Choice:
     reason: str
 
 
-def automatic(manifest: Manifest, directory: Path, *, config: DeviceConfig = DEFAULT) -> Choice:
+def automatic(manifest: Manifest, directory: Path | None = None, *, config: DeviceConfig = DEFAULT) -> Choice:
     """The encoder for a bundle on this device. Raises no error of ours.
 
     Args:
         manifest: the bundle's.
-        directory: the bundle's.
+        directory: the bundle's; a calibration of an older runtime is known by its manifest.yaml alone.
         config: the device's.
     """
     try:
-        known = state.read(manifest.name)
-        calibration = known.calibration(digest(directory)) if known.calibrations else None
+        calibration = _calibration(manifest, directory)
     except (StateError, BundleError) as error:
         return _first(manifest, f"the calibration is not used: {error}")
     if calibration is None:
@@ -67,6 +66,21 @@ def resolve(
     return encoder
 
 
+def _calibration(manifest: Manifest, directory: Path | None) -> Calibration | None:
+    """That of the same encoders over such an index, whatever the documents.
+
+    Raises:
+        StateError, BundleError: as `state.read` and `digest`.
+    """
+    known = state.read(manifest.name)
+    if not known.calibrations:
+        return None
+    found = known.calibration(ladder(manifest), manifest.index.count)
+    if found is None and directory and any(older.passages is None for older in known.calibrations):
+        return known.calibration(digest(directory))
+    return found
+
+
 def _first(manifest: Manifest, why: str) -> Choice:
     """The first that this device can run; where it can run none at all, opening the first says why."""
     first = manifest.encoders[0]
@@ -80,9 +94,15 @@ def _outdated(calibration: Calibration, manifest: Manifest, config: DeviceConfig
     spec = next((spec for spec in manifest.encoders if spec.id == calibration.encoder), None)
     if spec is None:
         return f"the bundle has no encoder {shown(calibration.encoder)}"
-    measured = (calibration.cpu, calibration.runtime, calibration.chosen.engine)
-    present = (cpu.describe().name, __version__, encoders.engine(spec, config=config))
-    for thing, then, now in zip(("processor", "edge-runtime", "engine"), measured, present, strict=True):
+    passages, count = calibration.passages, manifest.index.count
+    if passages is not None and not calibration.holds_for(count):
+        return f"it was made with {passages:,} passages, and there are {count:,}"
+    processor = cpu.describe().name
+    if not cpu.same_kinds(calibration.cpu, processor):
+        return f"processor was {shown(calibration.cpu)}, is {shown(processor)}"
+    measured = (calibration.runtime, calibration.chosen.engine)
+    present = (__version__, encoders.engine(spec, config=config))
+    for thing, then, now in zip(("edge-runtime", "engine"), measured, present, strict=True):
         if then != now:
             return f"{thing} was {shown(then)}, is {shown(now)}"
     unmet = cpu.unmet(spec.requires)

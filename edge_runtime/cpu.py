@@ -76,6 +76,14 @@ def describe(root: Path = Path("/")) -> Cpu:
     return Cpu(_name(cores), _features(cores), len(cores) or None)
 
 
+def same_kinds(one: str | None, other: str | None) -> bool:
+    """Whether two names, as `Cpu` has them, are of the same kinds of core.
+
+    Their counts do not matter: a core goes offline where a board is too hot, or saves power.
+    """
+    return _kinds(one) == _kinds(other)
+
+
 def has_dot_product(features: Sequence[str]) -> bool:
     """Whether a processor with `features`, as `Cpu` has them, sums products of int8 in one instruction."""
     return not set(DOT_PRODUCT).isdisjoint(features)
@@ -121,6 +129,10 @@ def _name(cores: Sequence[Mapping[str, str]]) -> str | None:
     if len(kinds) == 1:
         return next(iter(kinds))
     return " + ".join(f"{count} x {name}" for name, count in kinds.items()) or None
+
+
+def _kinds(name: str | None) -> set[str]:
+    return {re.sub(r"^[0-9]+ x ", "", kind) for kind in (name or "").split(" + ")}
 
 
 def _core_name(core: Mapping[str, str]) -> str | None:

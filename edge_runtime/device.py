@@ -77,7 +77,8 @@ class Condition:
         celsius: the hottest sensor of the CPU.
         throttling: None where the machine has no ``vcgencmd``; other boards are not guessed at.
         load: tasks that ran or waited, averaged over the last minute.
-        available_bytes: RAM that programs can still have without swapping.
+        available_bytes: RAM that this process can still have without swapping: of the machine's, and of what
+            its control group may have.
     """
 
     celsius: float | None
@@ -111,7 +112,7 @@ def condition(root: Path = ROOT, *, vcgencmd: str = "vcgencmd") -> Condition:
         celsius=_celsius(root),
         throttling=_throttling(vcgencmd),
         load=_load(root),
-        available_bytes=_meminfo(root, "MemAvailable"),
+        available_bytes=_available(root),
     )
 
 
@@ -190,6 +191,32 @@ def _load(root: Path) -> float | None:
 def _meminfo(root: Path, name: str) -> int | None:
     match = re.fullmatch(r"([0-9]+) kB", fields(_text(root / "proc/meminfo") or "").get(name, ""))
     return int(match[1]) * 1024 if match else None
+
+
+def _available(root: Path) -> int | None:
+    machine = _meminfo(root, "MemAvailable")
+    return None if machine is None else min([machine, *_group_rooms(root)])
+
+
+def _group_rooms(root: Path) -> list[int]:
+    """What is left of each limit on this process' memory: its control group's and those above (version 2)."""
+    lines = (_text(root / "proc/self/cgroup") or "").splitlines()
+    own = next((line.removeprefix("0::/") for line in lines if line.startswith("0::/")), None)
+    if own is None:
+        return []
+    top = root / "sys/fs/cgroup"
+    group = top / own
+    folders = [folder for folder in (group, *group.parents) if folder.is_relative_to(top)]
+    return [room for folder in folders if (room := _group_room(folder)) is not None]
+
+
+def _group_room(folder: Path) -> int | None:
+    """Files that were read and lie idle do not count as used: the kernel gives them up first."""
+    limit, used = (_text(folder / name) for name in ("memory.max", "memory.current"))
+    if not (limit and used and limit.isdecimal() and used.isdecimal()):  # "max" is no limit
+        return None
+    idle = re.search(r"^inactive_file ([0-9]+)$", _text(folder / "memory.stat") or "", re.MULTILINE)
+    return max(0, int(limit) - int(used) + (int(idle[1]) if idle else 0))
 
 
 def _os_name(root: Path) -> str | None:

@@ -11,11 +11,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from edge_runtime import cpu, device_config, encoders, faiss_library, languages
+from edge_runtime import choice, cpu, device_config, encoders, faiss_library, languages
 from edge_runtime.device import Condition, Device
 from edge_runtime.device_config import DeviceConfig
 from edge_runtime.errors import ConfigError
-from edge_runtime.manifest import Manifest
+from edge_runtime.manifest import EncoderSpec, Manifest
 from edge_runtime.probe import Probe
 
 PROCESS_BYTES = {"onnx": 48_000_000, "tflite": 45_000_000, "static": 32_000_000}
@@ -69,10 +69,11 @@ def examine(
     """Everything that can be told of the device, and of the bundle on it where one is given.
 
     Args:
-        probes: of those encoders of the bundle that were loaded to see what they run on.
+        probes: of those encoders of the bundle that were loaded to see what they run on; or why none was.
     """
     findings = [*_system(device), *_clock(device, condition)]
     if manifest is not None:
+        findings += _signature(probes)
         findings += [*_engines(device, manifest, probes), *_libraries(manifest)]
         findings.append(_memory(device, condition, manifest))
     return tuple(findings)
@@ -112,6 +113,13 @@ def _clock(device: Device, condition: Condition) -> Iterator[Finding]:
         )
 
 
+def _signature(probes: Sequence[Probe]) -> Iterator[Finding]:
+    """Of a bundle that this device would not open."""
+    for probe in probes:
+        if probe.encoder is None:
+            yield Finding("problem", "signature", "; ".join(probe.problems))
+
+
 def _engines(device: Device, manifest: Manifest, probes: Sequence[Probe]) -> Iterator[Finding]:
     """One finding an encoder; a problem only where none can run, or a version is known to be bad."""
     obstacles = {spec.id: encoders.obstacle(spec, device.features) for spec in manifest.encoders}
@@ -145,6 +153,15 @@ def _libraries(manifest: Manifest) -> Iterator[Finding]:
         yield Finding("problem", "vectors", obstacle)
 
 
+def _opened(device: Device, manifest: Manifest) -> EncoderSpec:
+    """The encoder that opening takes: the calibrated one, else the first that can run."""
+    chosen = choice.automatic(manifest, config=configuration()[1])
+    if chosen.calibration is not None:
+        return manifest.encoder(chosen.encoder)
+    usable = (spec for spec in manifest.encoders if encoders.obstacle(spec, device.features) is None)
+    return next(usable, manifest.encoders[0])
+
+
 def _memory(device: Device, condition: Condition, manifest: Manifest) -> Finding:
     """What must stay resident for the encoder that opening takes, and what should be: the mapped indexes."""
     sizes = {entry.path: entry.size for entry in manifest.files}
@@ -152,8 +169,7 @@ def _memory(device: Device, condition: Condition, manifest: Manifest) -> Finding
     # Beside product codes the vectors themselves stay on the card, but for some dozen a search.
     dense = [path for path in manifest.index.members if not path.endswith("/vectors.npy")]
     mapped = sum(sizes[path] for path in dense) + words
-    kinds = [spec.kind for spec in manifest.encoders if encoders.obstacle(spec, device.features) is None]
-    needed = PROCESS_BYTES[kinds[0] if kinds else manifest.encoders[0].kind]
+    needed = PROCESS_BYTES[_opened(device, manifest).kind]
     text = f"{needed / 1e6:.0f} MB for the process, {mapped / 1e6:.0f} MB of mapped indexes"
     available = condition.available_bytes
     if available is None:

@@ -6,6 +6,7 @@ An engine that crashes there, on an instruction that the processor lacks say, do
 from __future__ import annotations
 
 import json
+import os
 import signal
 import sys
 import warnings
@@ -24,6 +25,10 @@ _CODE = (
 )
 
 
+class NoAnswerError(Error):
+    """The new process took longer than it was given: it may have hung, or only be slow."""
+
+
 def call(
     module: str, request: Mapping[str, object], *, about: str, timeout_seconds: float = 600.0
 ) -> dict[str, Any]:
@@ -34,7 +39,8 @@ def call(
         timeout_seconds: after these it is killed.
 
     Raises:
-        Error: the one that `reply` told of; or the process died or hung.
+        Error: the one that `reply` told of; or the process died, or what it printed is no answer.
+        NoAnswerError: it hung.
 
     A `DeviceWarning` there is one here as well.
     """
@@ -50,11 +56,13 @@ def call(
             check=False,
         )
     except subprocess.TimeoutExpired:
-        raise Error(f"{about}: no answer from a new process in {timeout_seconds:.0f} s") from None
+        raise NoAnswerError(f"{about}: no answer from a new process in {timeout_seconds:.0f} s") from None
     lines = done.stdout.splitlines()
     if done.returncode != 0 or not lines:
         raise Error(f"{about}: a new process {_ending(done.returncode)}{_last_line(done.stderr)}")
-    answer: dict[str, Any] = json.loads(lines[-1])
+    answer = _parsed(lines[-1])
+    if answer is None:
+        raise Error(f"{about}: a new process printed what is no answer{_last_line(done.stdout)}")
     for text in answer.pop("warnings", ()):
         warnings.warn(text, DeviceWarning, stacklevel=2)
     if "error" in answer:
@@ -63,7 +71,14 @@ def call(
 
 
 def reply(answer: Callable[[dict[str, Any]], Mapping[str, object]]) -> None:
-    """Prints the answer to the request on stdin, or the error of ours that it gave, for `call`."""
+    """Prints the answer to the request on stdin, or the error of ours that it gave, for `call`.
+
+    From here on what else prints to standard output, in C too, prints to standard error: C's buffer is
+    written as the process ends, after the answer, and would be taken for it.
+    """
+    sys.stdout.flush()
+    answers = os.dup(1)
+    os.dup2(2, 1)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", DeviceWarning)
         try:
@@ -71,7 +86,17 @@ def reply(answer: Callable[[dict[str, Any]], Mapping[str, object]]) -> None:
         except Error as error:
             report = {"error": type(error).__name__, "message": str(error)}
     told = [str(each.message) for each in caught if issubclass(each.category, DeviceWarning)]
-    print(json.dumps(report | ({"warnings": told} if told else {})))
+    with os.fdopen(answers, "w", encoding="utf-8") as file:
+        print(json.dumps(report | ({"warnings": told} if told else {})), file=file)
+
+
+def _parsed(line: bytes) -> dict[str, Any] | None:
+    """The object of a line of JSON; None where it is none."""
+    try:
+        found = json.loads(line)
+    except ValueError:
+        return None
+    return found if isinstance(found, dict) else None
 
 
 def _ending(code: int) -> str:

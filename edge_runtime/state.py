@@ -29,6 +29,9 @@ MAX_BYTES = 1 << 20
 MAX_CALIBRATIONS = 16
 """Kept for one name of a bundle, the newest; versions of long ago do not come back."""
 
+SIMILAR = 2
+"""A calibration holds for so many times as many passages as it was made with, and for as many times fewer."""
+
 MAX_EVENTS = 32
 """Kept for one name of a bundle, the newest."""
 
@@ -60,12 +63,14 @@ class Calibration:
     """The result of measuring all encoders of one bundle.
 
     Attributes:
-        bundle: sha256 of the bundle's manifest.yaml, which has the sha256 of all else.
+        bundle: what was measured, as `bundle.ladder` gives it; where `passages` is None, written by an older
+            runtime, the sha256 of the bundle's manifest.yaml.
         encoder: the one that was chosen for `budget_ms`.
         rungs: those that could be measured, in the manifest's order.
         when: UTC, ISO 8601.
         cpu: the processor's name; None where it does not tell.
         runtime: version of this package.
+        passages: how many there were to search.
     """
 
     bundle: str
@@ -75,6 +80,7 @@ class Calibration:
     when: str
     cpu: str | None
     runtime: str
+    passages: int | None = None
 
     def __post_init__(self) -> None:
         ids = [rung.id for rung in self.rungs]
@@ -85,6 +91,13 @@ class Calibration:
     def chosen(self) -> Rung:
         """The rung of `encoder`."""
         return next(rung for rung in self.rungs if rung.id == self.encoder)
+
+    def holds_for(self, passages: int | None) -> bool:
+        """Whether so many passages are searched in about the time that was measured."""
+        if self.passages is None or passages is None:
+            return self.passages == passages
+        few, many = sorted((self.passages, passages))
+        return many <= SIMILAR * few
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +130,7 @@ class Event:
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """The whole of a state file: at most one calibration for each bundle; the newest first, events too.
+    """The whole of a state file: the newest calibration and the newest event first.
 
     Attributes:
         trial: of the current bundle.
@@ -129,13 +142,18 @@ class State:
     coming: Trial | None = None
     events: tuple[Event, ...] = ()
 
-    def calibration(self, bundle: str) -> Calibration | None:
-        """That of the bundle whose manifest.yaml has the sha256 `bundle`."""
-        return next((known for known in self.calibrations if known.bundle == bundle), None)
+    def calibration(self, bundle: str, passages: int | None = None) -> Calibration | None:
+        """The newest of `bundle` that holds for `passages`; else the newest that was made with other ones."""
+        found = [known for known in self.calibrations if known.bundle == bundle]
+        return next((known for known in found if known.holds_for(passages)), found[0] if found else None)
 
     def plus(self, new: Calibration) -> State:
-        """With `new` in place of an older one of the same bundle."""
-        others = [known for known in self.calibrations if known.bundle != new.bundle]
+        """With `new` in place of older ones of the same bundle that hold for as many passages."""
+        others = [
+            known
+            for known in self.calibrations
+            if known.bundle != new.bundle or not known.holds_for(new.passages)
+        ]
         return replace(self, calibrations=(new, *others)[:MAX_CALIBRATIONS])
 
     def trial_of(self, bundle: str | None) -> Trial | None:

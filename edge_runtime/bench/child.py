@@ -51,7 +51,7 @@ class Memory:
 
 
 def main() -> None:
-    """Takes a `Task` as JSON on stdin; prints the first hit's key, then a report, as lines of JSON."""
+    """Takes a `Task` as JSON on stdin; prints the first hit's key, then answers with a report as JSON."""
     reply(lambda request: _answer(Task(**request)))
 
 

@@ -14,6 +14,9 @@ from edge_runtime import process
 from edge_runtime.bench import stopwatch
 from edge_runtime.bench.report import Latency, summarise
 
+START_SECONDS, SEARCH_SECONDS = 600.0, 1.0
+"""What a process is given: for opening the bundle, and for each search on top."""
+
 
 @dataclass(frozen=True, slots=True)
 class Task:
@@ -31,8 +34,11 @@ def measure(task: Task) -> Latency:
 
     Raises:
         Error: the encoder cannot be used here, a query cannot, or the process died.
+        NoAnswerError: it is slower than a second a search, or hangs.
     """
-    return Latency(**process.call("bench.rung", asdict(task), about=f"encoder {task.encoder}"))
+    limit = START_SECONDS + SEARCH_SECONDS * (task.warm_up + task.n)
+    about = f"encoder {task.encoder}"
+    return Latency(**process.call("bench.rung", asdict(task), about=about, timeout_seconds=limit))
 
 
 def main() -> None:

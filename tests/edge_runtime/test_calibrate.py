@@ -18,9 +18,11 @@ import pytest
 import edge_runtime
 from edge_runtime import cpu, encoders, schema, state
 from edge_runtime import manifest as manifests
-from edge_runtime.bundle import digest, sha256
+from edge_runtime.bench import rung as bench_rung
+from edge_runtime.bundle import ladder as digest_of
+from edge_runtime.bundle import sha256
 from edge_runtime.calibrate import Outcome, Skipped, calibrate, choose, table
-from edge_runtime.errors import BundleError, EngineError, IntegrityError, QueryError, StateError
+from edge_runtime.errors import BundleError, EngineError, Error, IntegrityError, QueryError, StateError
 from edge_runtime.manifest import EncoderCost, EncoderQuality, EncoderSpec, Manifest
 from edge_runtime.state import Calibration, Rung, State
 
@@ -44,7 +46,9 @@ def test_measures_every_rung_and_remembers_the_best(ladder: Path, home: Path) ->
     assert [rung.id for rung in found.rungs] == ["layers2", "static"]
     assert all(0 < rung.p50_ms <= rung.p99_ms for rung in found.rungs)
     assert found.encoder == "layers2"  # no quality is told, so the first is taken for the best
-    assert (found.bundle, found.budget_ms, found.cpu) == (digest(ladder), LAVISH, cpu.describe().name)
+    manifest = manifests.read(ladder / manifests.FILENAME)
+    assert (found.bundle, found.passages) == (digest_of(manifest), manifest.index.count)
+    assert (found.budget_ms, found.cpu) == (LAVISH, cpu.describe().name)
     assert datetime.fromisoformat(found.when).utcoffset() == timedelta(0)
     assert (outcome.name, outcome.version) == ("tiny", "1.0.0")
     assert (outcome.within_budget, outcome.skipped) == (True, ())
@@ -143,6 +147,19 @@ def test_a_rung_whose_engine_cannot_run_is_skipped(
     assert [skipped.id for skipped in outcome.skipped] == ["layers2"]
     assert re.fullmatch(reason, outcome.skipped[0].reason)
     assert f"layers2: skipped: {outcome.skipped[0].reason}" in table(outcome).splitlines()
+
+
+def test_a_rung_that_is_slow_is_not_skipped(
+    ladder: Path, home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No lesser one is recorded in its place; how long is waited depends on the number of searches."""
+    fake_engine(tmp_path, monkeypatch, "import time; time.sleep(600)")
+    monkeypatch.setattr(bench_rung, "START_SECONDS", 0.2)
+    monkeypatch.setattr(bench_rung, "SEARCH_SECONDS", 0.2)
+    expected = "encoder layers2: no answer from a new process in 1 s; nothing was recorded: measure fewer"
+    with pytest.raises(Error, match=f"^{expected}"):
+        quick(ladder)
+    assert state.read("tiny") == State()
 
 
 def test_no_engine_at_all(bundle: Path, home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

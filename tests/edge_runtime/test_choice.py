@@ -5,7 +5,9 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -14,6 +16,7 @@ import edge_runtime
 from edge_runtime import choice, cpu, encoders, state
 from edge_runtime import manifest as manifests
 from edge_runtime.bundle import digest
+from edge_runtime.bundle import ladder as digest_of
 from edge_runtime.choice import Choice
 from edge_runtime.errors import EngineError, QueryError
 from edge_runtime.state import Calibration, Rung
@@ -28,13 +31,14 @@ def calibrated(ladder: Path, home: Path) -> Path:
     return state.record(
         manifest.name,
         Calibration(
-            bundle=digest(ladder),
+            bundle=digest_of(manifest),
             encoder="static",
             budget_ms=10.0,
             rungs=tuple(rungs),
             when="2026-01-31T12:00:00+00:00",
             cpu=cpu.describe().name,
             runtime=__version__,
+            passages=manifest.index.count,
         ),
     )
 
@@ -80,6 +84,65 @@ def test_another_bundle_of_that_name_is_not_calibrated(bundle: Path, ladder: Pat
     """A calibration belongs to the bytes that were measured."""
     assert automatic(bundle).reason == "the bundle's first; not calibrated on this device"
     assert opened(bundle) == "layers2"
+
+
+def changed(bundle: Path, folder: Path, *, passages: int | None = None, **changes: Any) -> Path:
+    """A folder with nothing but the manifest of an update: another version, with so many passages."""
+    manifest = manifests.read(bundle / manifests.FILENAME)
+    if passages is not None:
+        changes["index"] = replace(manifest.index, count=passages)
+        changes["lexical"] = replace(manifest.lexical, count=passages)
+        changes["documents"] = replace(manifest.documents, passages=passages, documents=passages)
+    (folder / manifests.FILENAME).write_bytes(manifests.dump(replace(manifest, **changes)))
+    return folder
+
+
+def test_an_update_of_documents_keeps_the_calibration(ladder: Path, calibrated: Path, tmp_path: Path) -> None:
+    """Its encoders keep their bytes, and their time, until there are more than twice as many passages."""
+    manifest = manifests.read(ladder / manifests.FILENAME)
+    count = manifest.index.count
+    files = tuple(
+        replace(entry, sha256="0" * 64) if entry.path == manifest.documents.path else entry
+        for entry in manifest.files
+    )
+    for passages, encoder in ((count, "static"), (2 * count, "static"), (2 * count + 1, "layers2")):
+        update = changed(ladder, tmp_path, passages=passages, version="1.0.9", files=files)
+        assert automatic(update).encoder == encoder
+    start = "the bundle's first; the calibration of 2026-01-31T12:00:00+00:00 is not used: "
+    expected = f"it was made with {count:,} passages, and there are {2 * count + 1:,}"
+    assert automatic(update).reason == start + expected
+
+
+def test_other_encoders_or_another_index_are_not_calibrated(
+    ladder: Path, calibrated: Path, tmp_path: Path
+) -> None:
+    """Other bytes of an encoder or its tokenizer, another prompt, a rung less, another kind of index."""
+    manifest = manifests.read(ladder / manifests.FILENAME)
+    first, second = manifest.encoders
+    other_files = [
+        tuple(replace(entry, sha256="0" * 64) if entry.path == path else entry for entry in manifest.files)
+        for path in (first.path, second.members[0], second.tokenizer)
+    ]
+    kind: Any = "hnsw" if manifest.index.search == "exact" else "exact"
+    several: list[dict[str, Any]] = [
+        *({"files": files} for files in other_files),
+        {"encoders": (first, replace(second, prompt="query: "))},
+        {"encoders": (second,)},
+        {"index": replace(manifest.index, search=kind)},
+    ]
+    for changes in several:
+        found = automatic(changed(ladder, tmp_path, **changes))
+        assert found.reason == "the bundle's first; not calibrated on this device"
+
+
+def test_a_core_that_went_offline(ladder: Path, calibrated: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The calibration still holds: the board is as fast as it was."""
+    content = yaml.safe_load(calibrated.read_text("utf-8"))
+    content["calibrations"][0]["cpu"] = "4 x Cortex-A55 + 4 x Cortex-A76"
+    calibrated.write_text(yaml.safe_dump(content), "utf-8")
+    now = cpu.Cpu("4 x Cortex-A55 + 3 x Cortex-A76", ("asimd",), 7)
+    monkeypatch.setattr(cpu, "describe", lambda: now)
+    assert automatic(ladder).encoder == "static"
 
 
 @pytest.mark.parametrize(
@@ -177,8 +240,25 @@ def test_a_processor_that_lacks_what_an_encoder_requires(
         edge_runtime.open(demanding, encoder="layers2")
 
 
+def older(ladder: Path, calibrated: Path) -> None:
+    """Makes the calibration one of an older runtime: by the manifest's digest, without the passages."""
+    content = yaml.safe_load(calibrated.read_text("utf-8"))
+    content["calibrations"][0]["bundle"] = digest(ladder)
+    del content["calibrations"][0]["passages"]
+    calibrated.write_text(yaml.safe_dump(content), "utf-8")
+
+
+def test_a_calibration_of_an_older_runtime(ladder: Path, calibrated: Path, tmp_path: Path) -> None:
+    """It still holds for the very bundle, and for no other."""
+    older(ladder, calibrated)
+    assert automatic(ladder).encoder == "static"
+    other = changed(ladder, tmp_path, version="1.0.9")
+    assert automatic(other).reason == "the bundle's first; not calibrated on this device"
+
+
 def test_a_bundle_without_a_manifest_is_no_concern_of_the_choice(ladder: Path, calibrated: Path) -> None:
     """It vanished since it was read."""
+    older(ladder, calibrated)
     manifest = manifests.read(ladder / manifests.FILENAME)
     found = choice.automatic(manifest, ladder / "gone")
     assert found.encoder == "layers2"

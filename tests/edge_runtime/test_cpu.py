@@ -41,6 +41,23 @@ def test_two_kinds_of_core(tmp_path: Path) -> None:
     assert found == Cpu("2 x Cortex-A72 + 1 x Cortex-A76", ("asimd",), 3)
 
 
+@pytest.mark.parametrize(
+    ("one", "other", "same"),
+    [
+        ("4 x Cortex-A55 + 4 x Cortex-A76", "4 x Cortex-A55 + 3 x Cortex-A76", True),
+        ("4 x Cortex-A55 + 4 x Cortex-A76", "4 x Cortex-A76 + 4 x Cortex-A55", True),
+        ("4 x Cortex-A55 + 4 x Cortex-A76", "Cortex-A55", False),
+        ("4 x Cortex-A55 + 4 x Cortex-A76", "4 x Cortex-A55 + 4 x Cortex-A78", False),
+        ("Cortex-A72", "Cortex-A72", True),
+        ("Cortex-A72", None, False),
+        (None, None, True),
+    ],
+)
+def test_the_same_kinds_of_core(one: str | None, other: str | None, same: bool) -> None:
+    """However many of them are online."""
+    assert cpu.same_kinds(one, other) == same
+
+
 def test_a_system_that_does_not_tell(tmp_path: Path) -> None:
     """No /proc at all."""
     assert cpu.describe(tmp_path) == Cpu(None, (), None)

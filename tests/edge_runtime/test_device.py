@@ -229,6 +229,42 @@ def test_the_hottest_sensor_counts(tmp_path: Path) -> None:
     assert condition(root, vcgencmd=NO_TOOL).celsius == 51.218
 
 
+def groups(own: str, **limits: tuple[str, str]) -> dict[str, str]:
+    """Control groups of version 2: the process' own, and limit and use of some (``_`` is ``/``)."""
+    files = {"proc/self/cgroup": f"{own}\n", "proc/meminfo": "MemAvailable: 1000 kB\n"}
+    for name, pair in limits.items():
+        for file, text in zip(("memory.max", "memory.current"), pair, strict=True):
+            files[f"sys/fs/cgroup/{name.replace('_', '/')}/{file}"] = f"{text}\n"
+    return files
+
+
+@pytest.mark.parametrize(
+    ("files", "available"),
+    [
+        (groups("0::/a/b", a_b=("300000", "100000")), 200_000),
+        (groups("0::/a/b", a_b=("max", "100000"), a=("250000", "100000")), 150_000),
+        (groups("0::/a/b", a_b=("9000000000", "100000")), 1_024_000),
+        (groups("0::/a/b", a_b=("100000", "300000")), 0),
+        (groups("0::/a", other=("300000", "100000")), 1_024_000),
+        (groups("0::/a", a=("much", "")), 1_024_000),
+        # In a container its own group is the top.
+        (groups("0::/", **{"": ("300000", "100000")}), 200_000),
+        (groups("0::/../b", **{"": ("300000", "100000")}), 200_000),
+        (groups("4:memory:/a", a=("300000", "100000")), 1_024_000),
+    ],
+)
+def test_the_limit_of_a_control_group(tmp_path: Path, files: dict[str, str], available: int) -> None:
+    """As systemd and containers set it: the least that is left of any, and never less than nothing."""
+    assert condition(tree(tmp_path, files), vcgencmd=NO_TOOL).available_bytes == available
+
+
+def test_files_that_lie_idle_are_not_used_memory(tmp_path: Path) -> None:
+    """A bundle that was just read counts in memory.current."""
+    stat = {"sys/fs/cgroup/a/memory.stat": "anon 5\ninactive_file 50000\nactive_file 7\n"}
+    root = tree(tmp_path, groups("0::/a", a=("300000", "100000")) | stat)
+    assert condition(root, vcgencmd=NO_TOOL).available_bytes == 250_000
+
+
 def test_mangled_files(tmp_path: Path) -> None:
     """Bytes that are no text, and fields without values."""
     root = tree(

@@ -8,14 +8,17 @@ from typing import Any
 
 import pytest
 
-from edge_runtime import device_config, doctor, encoders, faiss_library, probe
-from edge_runtime.bundle import read_manifest
+from edge_runtime import cpu, device_config, doctor, encoders, faiss_library, probe, process, state
+from edge_runtime.bundle import ladder, read_manifest
 from edge_runtime.device import Condition, Device, Throttling
-from edge_runtime.device_config import DeviceConfig
+from edge_runtime.device_config import Delegate, DeviceConfig, TfliteConfig
 from edge_runtime.doctor import Finding
 from edge_runtime.encoders import tflite
 from edge_runtime.manifest import PQ_FILES, EncoderSpec, Manifest
 from edge_runtime.probe import Probe
+from edge_runtime.signature import PublicKey
+from edge_runtime.state import Calibration, Rung
+from edge_runtime.version import __version__
 
 PI = Device(
     board="Raspberry Pi 5 Model B Rev 1.0",
@@ -140,6 +143,23 @@ def test_what_would_really_run(manifest: Manifest, two_engines: Path, home: Path
     assert found.problems[0].endswith("; XNNPACK on the CPU runs instead")
 
 
+def test_a_bundle_that_nobody_trusted_has_signed(
+    manifest: Manifest, two_engines: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It would not open, so its models are not loaded; where none would be it is told all the same."""
+    monkeypatch.setattr(process, "call", None)
+    key = PublicKey(bytes(8), bytes(32))
+    delegates = TfliteConfig((Delegate("/missing.so"),))
+    for config in (DeviceConfig(), DeviceConfig(tflite=delegates)):
+        (found,) = probe.accelerated(two_engines, replace(config, trusted_keys=(key.line(),)))
+        assert (found.encoder, found.engine) == (None, None)
+        findings = doctor.examine(PI, COOL, manifest, probes=[found])
+        (bad,) = [each for each in findings if each.level != "good"]
+        expected = f"{two_engines}: not signed; this device trusts {key}"
+        assert (bad.level, bad.about) == ("problem", "signature")
+        assert bad.text.startswith(expected)
+
+
 def test_an_encoder_that_cannot_be_loaded(manifest: Manifest) -> None:
     """A driver crashed: a problem, for opening would end the same way."""
     crashed = Probe("layers2", None, ("encoder layers2: a new process was killed by SIGSEGV",))
@@ -184,3 +204,25 @@ def test_memory(manifest: Manifest) -> None:
     assert "does not tell" in told("warning", "memory", manifest, condition={"available_bytes": None})
     table = replace(manifest, encoders=tuple(spec for spec in manifest.encoders if spec.kind == "static"))
     assert {each.level for each in doctor.examine(PI, replace(COOL, **just), table)} == {"good"}
+
+
+def test_memory_is_that_of_the_calibrated_encoder(manifest: Manifest, home: Path) -> None:
+    """Not of the bundle's first, where another one opens."""
+    static = next(spec for spec in manifest.encoders if spec.kind == "static")
+    just: dict[str, Any] = {"available_bytes": doctor.PROCESS_BYTES["static"] + 10_000_000}
+    assert "end other programs" in told("problem", "memory", manifest, condition=just)
+    rung = Rung(static.id, str(encoders.engine(static)), p50_ms=1.0, p99_ms=2.0)
+    calibration = Calibration(
+        bundle=ladder(manifest),
+        encoder=static.id,
+        budget_ms=10.0,
+        rungs=(rung,),
+        when="now",
+        cpu=cpu.describe().name,
+        runtime=__version__,
+        passages=manifest.index.count,
+    )
+    state.record(manifest.name, calibration)
+    findings = doctor.examine(PI, replace(COOL, **just), manifest)
+    assert {each.level for each in findings} == {"good"}
+    assert findings[-1].text.startswith("32 MB for the process")

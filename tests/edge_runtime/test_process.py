@@ -70,6 +70,34 @@ def test_warnings_about_the_device_come_back(monkeypatch: pytest.MonkeyPatch) ->
         process.call("child", {"fail": 1}, about="b")
 
 
+PRINTING = """
+import ctypes, sys
+sys.path[0] = sys.argv[1]
+from edge_runtime import process
+def answer(request):
+    ctypes.CDLL(None).printf(b"GPU found\\n")
+    print("from Python")
+    return {"a": 1}
+print("before")
+process.reply(answer)
+"""
+
+
+def test_a_library_that_prints(monkeypatch: pytest.MonkeyPatch) -> None:
+    """C writes its buffer as the process ends, after Python's: it is not the answer."""
+    monkeypatch.delenv("PYTHONUNBUFFERED", raising=False)  # it would leave C no buffer either
+    code(monkeypatch, PRINTING)
+    assert process.call("child", {}, about="b") == {"a": 1}
+
+
+@pytest.mark.parametrize("line", ["GPU found", "[1]", "\\xff", ""])
+def test_a_line_that_is_no_answer(monkeypatch: pytest.MonkeyPatch, line: str) -> None:
+    """An error of ours that quotes it."""
+    code(monkeypatch, f"import sys; sys.stdout.buffer.write(b'{line}\\n')")
+    with pytest.raises(Error, match=r"^b: a new process printed what is no answer(: .*)?$"):
+        process.call("child", {}, about="b")
+
+
 def test_errors_of_ours_keep_their_class(monkeypatch: pytest.MonkeyPatch) -> None:
     """An unknown name, from another version, is still an error of ours."""
     answer = '{"error": "%s", "message": "no engine"}'

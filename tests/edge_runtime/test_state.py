@@ -93,6 +93,22 @@ def test_the_newest_of_a_bundle_replaces_the_older(home: Path) -> None:
     assert state.read("tiny").calibrations == (again, of(2))
 
 
+def test_a_calibration_holds_for_about_as_many_passages(home: Path) -> None:
+    """Up to twice as many, and half; the newest of those, or else one that says what it was made with."""
+    few, many = replace(CALIBRATION, passages=1000), replace(CALIBRATION, passages=5000)
+    assert [few.holds_for(n) for n in (499, 500, 2000, 2001, None)] == [False, True, True, False, False]
+    assert CALIBRATION.holds_for(None)
+    assert not CALIBRATION.holds_for(1000)
+    known = State().plus(CALIBRATION).plus(few).plus(many)
+    assert known.calibrations == (many, few, CALIBRATION)
+    found = [known.calibration("0" * 64, passages) for passages in (900, 9000, 90_000, None)]
+    assert found == [few, many, many, CALIBRATION]
+    newer = replace(CALIBRATION, passages=1500)
+    assert known.plus(newer).calibrations == (newer, many, CALIBRATION)
+    state.record("tiny", newer)
+    assert state.read("tiny").calibrations == (newer,)
+
+
 def test_versions_of_long_ago_are_forgotten(home: Path) -> None:
     """The file does not grow with every new bundle."""
     for number in range(state.MAX_CALIBRATIONS + 3):
