@@ -57,15 +57,16 @@ def write(contents: Iterable[str], directory: Path, *, spec: recipe.LexicalSpec)
         stemmer=spec.stemmer,
         count=len(corpus),
         terms=len(vocabulary),
-        writer=_writer(spec.stemmer),
+        writer=writer(spec.stemmer),
     )
 
 
-def _writer(stemmer: words.Stemmer) -> dict[str, str]:
-    writer = {"bm25s": version("bm25s"), "words": words.VERSION}
+def writer(stemmer: words.Stemmer) -> dict[str, str]:
+    """What an index is made with: of another version it would have other terms or scores."""
+    versions = {"bm25s": version("bm25s"), "words": words.VERSION}
     if languages.needs_library(stemmer):
-        writer["snowball"] = languages.snowball_version()
-    return writer
+        versions["snowball"] = languages.snowball_version()
+    return versions
 
 
 @dataclass(frozen=True, slots=True)

@@ -127,8 +127,9 @@ class _Learnt:
 def _load_tower(recipe: Recipe, progress: Progress) -> Tower:
     progress.say(f"teacher    {recipe.teacher.model}")
     tower, ndim = Tower.load(recipe.teacher), recipe.teacher.ndim
-    if ndim is not None and ndim > tower.ndim:
-        raise ModelError(f"teacher.ndim {ndim}: the teacher's vectors have {tower.ndim} dimensions")
+    if ndim is not None and ndim >= tower.ndim:
+        problem = f"the teacher's vectors have {tower.ndim} dimensions"
+        raise ModelError(f"teacher.ndim {ndim}: {problem}; keep fewer, or leave it out")
     for spec in recipe.encoders:
         distil.check(Teacher(tower), spec)  # to fail now rather than in an hour
     if "tflite" in recipe.compile.engines:

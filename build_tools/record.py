@@ -16,6 +16,7 @@ from pathlib import Path
 
 import yaml
 
+from build_tools import lexical
 from build_tools.compile import TFLITE_PACKAGES
 from build_tools.corpus import fingerprint
 from build_tools.errors import BuildError
@@ -30,13 +31,14 @@ BUNDLE = "bundle"
 CURVES = "curves"
 FILENAME = "build.yaml"
 LIBRARIES = (
-    "bm25s",
     "numpy",
     "onnx",
     "onnxruntime",
+    "scikit-learn",
     "sentence-transformers",
     "tokenizers",
     "torch",
+    "transformers",
     "usearch",
 )
 """Those whose version can change a bundle's bytes."""
@@ -77,6 +79,7 @@ def inputs_of(recipe: Recipe) -> str:
         files.append(fingerprint.of_path(path) if path else "")
     libraries = (*LIBRARIES, *(TFLITE_PACKAGES.values() if "tflite" in recipe.compile.engines else ()))
     versions = [__version__, platform.python_version(), *map(version, libraries)]
+    versions += lexical.writer(recipe.lexical.stemmer).values()
     return hashlib.sha256(repr((versions, recipe, files)).encode()).hexdigest()
 
 

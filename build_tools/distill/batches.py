@@ -190,6 +190,7 @@ def _epoch(lengths: Rows, groups: Sequence[Rows], size: int, rng: np.random.Gene
         order, full = rng.permutation(group), min(size, len(group))
         for first in range(0, len(order), full * POOLED_BATCHES):
             pool = order[first : first + full * POOLED_BATCHES]
+            pool = pool[: len(pool) // full * full]  # in this order: by length, the longest would never train
             pool = pool[np.argsort(lengths[pool], kind="stable")]
-            batches += [pool[i : i + full] for i in range(0, len(pool) - full + 1, full)]
+            batches += [pool[i : i + full] for i in range(0, len(pool), full)]
     return [batches[i] for i in rng.permutation(len(batches))]

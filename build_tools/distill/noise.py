@@ -6,6 +6,8 @@ import random
 import re
 from collections.abc import Callable
 
+from edge_runtime.marks import MARKS
+
 _ROWS = (("qwertyuiop", 0.0), ("asdfghjkl", 0.25), ("zxcvbnm", 0.75))
 """The letters of a QWERTY keyboard, with how far each row starts to the right, in keys."""
 
@@ -30,7 +32,7 @@ _QUESTION = re.compile(
     re.IGNORECASE,
 )
 _WORD = re.compile(r"\w")
-_PUNCTUATION = re.compile(r"(?<!\w)[^\w\s]+|[^\w\s]+(?!\w)")
+_PUNCTUATION = re.compile(rf"(?<![\w{MARKS}])[^\w\s{MARKS}]+|[^\w\s{MARKS}]+(?!\w)")
 _LONGEST_QUESTION = 12
 """Words; nobody puts "how do I" before a whole sentence."""
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
+from edge_runtime.marks import MARKS
+
 _STOP_WORD_LIST = (
     "a about above after again against all almost also although always am among an and another any are as "
     "at be because been before being below between both but by can cannot could did do does doing done "
@@ -21,7 +23,7 @@ STOP_WORDS = frozenset(_STOP_WORD_LIST.split())
 """English words that people leave out when they type keywords."""
 
 _LETTER = re.compile(r"[^\W\d_]")
-_WORD = re.compile(r"\w+")
+_WORD = re.compile(rf"\w[\w{MARKS}]*")
 _IDENTIFIER = re.compile(r"[^\W\d]\w*")
 _HUMP = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
 _PIECE = re.compile(r"[^\W_]+")

@@ -77,7 +77,8 @@ def build_lexical(
     recipe: Recipe, corpus: Corpus, workspace: Workspace, progress: Progress
 ) -> tuple[Path, manifest.LexicalSpec]:
     """The word index and what the manifest says of it."""
-    stage = workspace.stage("lexical", __version__, corpus.key, recipe.lexical, version("bm25s"))
+    writer = lexical.writer(recipe.lexical.stemmer)
+    stage = workspace.stage("lexical", __version__, corpus.key, recipe.lexical, writer)
     if not stage.done:
         with progress.task("words", total=corpus.passages, unit="passages") as advance:
             contents = counted(corpus.contents(), advance)

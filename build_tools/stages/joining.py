@@ -34,7 +34,12 @@ def read_questions(recipe: Recipe, corpus: Corpus) -> Questions | None:
         return None
     directory = corpus.stage.directory
     found = read_labels(
-        recipe.fusion.labels, recipe.corpus, directory, evaluation=recipe.evaluation, setting=SETTING
+        recipe.fusion.labels,
+        recipe.corpus,
+        directory,
+        evaluation=recipe.evaluation,
+        updated=corpus.existing,
+        setting=SETTING,
     )
     return questions_of(dict(islice(found.answers.items(), balance.MAX_QUERIES)))
 

@@ -16,6 +16,7 @@ from build_tools.progress import Progress
 from build_tools.recipe import CorpusSpec
 from build_tools.record import Record
 from build_tools.redistil import redistil
+from edge_runtime import languages
 from tests.build_tools.updates import run
 
 QUICK = ["training.steps=4", "gates.cosine_min=0", "gates.cosine_mean=0", "gates.index_recall=0"]
@@ -59,6 +60,16 @@ def test_what_paths_are_meant_from(
     with record.in_its_directory(known, home):
         assert Path.cwd() == tmp_path / expected
     assert Path.cwd() == elsewhere
+
+
+def test_another_version_of_a_stemmer(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Is another word index; where none of its words is cut by it, it is not."""
+    english = record.need(home).recipe
+    german = replace(english, lexical=replace(english.lexical, stemmer="german"))
+    before = [record.inputs_of(recipe) for recipe in (english, german)]
+    monkeypatch.setattr(languages, "snowball_version", lambda: "9.1")
+    after = [record.inputs_of(recipe) for recipe in (english, german)]
+    assert [one == other for one, other in zip(before, after, strict=True)] == [True, False]
 
 
 def test_an_update_from_elsewhere(

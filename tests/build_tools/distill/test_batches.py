@@ -64,6 +64,14 @@ def test_an_epoch_holds_each_text_at_most_once(count: int, size: int, seed: int,
         assert np.isin(rows, group).all()
 
 
+def test_every_text_has_its_turn() -> None:
+    """What an epoch leaves over is no more often long than short."""
+    lengths = np.arange(60)
+    rng = np.random.default_rng(0)
+    seen = [np.concatenate(batches._epoch(lengths, [np.arange(60)], 32, rng)) for _ in range(20)]
+    assert set(np.concatenate(seen).tolist()) == set(range(60))
+
+
 @pytest.mark.parametrize("start", [0, 1, 3, 4, 17])
 def test_a_later_start_is_the_same_order(start: int) -> None:
     """Within an epoch, at its end, and epochs later."""

@@ -61,6 +61,13 @@ def test_drop_punctuation() -> None:
     assert drop_punctuation("Don't: use 3.5 (or so)!", random.Random(0)) == "Don't use 3.5 or so"
 
 
+def test_marks_are_no_punctuation() -> None:
+    """The vowels of Hindi stay, and the tones of Thai."""
+    hindi, thai = "\u092c\u094d\u0930\u0947\u0915 \u0915\u0940 \u0939\u0935\u093e", "\u0e19\u0e49\u0e33"
+    assert drop_punctuation(f"{hindi}?", random.Random(0)) == hindi
+    assert drop_punctuation(f"\u201c{thai}\u201d", random.Random(0)) == thai
+
+
 def test_drop_word() -> None:
     """One less; two words are too few to lose one."""
     assert drop_word("one two three", random.Random(0)) in {"one two", "one three", "two three"}

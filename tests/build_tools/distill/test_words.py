@@ -16,6 +16,7 @@ from build_tools.distill.words import content_words, fold, identifier_words, ide
         ("WHAT IS YEAST", "what is yeast"),
         ("Straße", "strasse"),
         ("E-1042", "e 1042"),
+        ("\u0924\u0947\u0932 \u0915\u0940", "\u0924\u0947\u0932 \u0915\u0940"),
         ("?! …", "?! …"),
         ("", ""),
     ],
