@@ -65,11 +65,17 @@ def headings(title: str, text: str) -> Iterator[tuple[str, str]]:
 
 
 def from_sentences(text: str, rng: random.Random, *, opens: bool) -> Iterator[tuple[str, str]]:
-    """What the sentences give; ``opens`` says that the first of them is the document's first."""
-    for sentence in sentences(text):
+    """What the sentences give; ``opens`` says that the first of them is the document's first.
+
+    A document that is but a word or two, such as a part of a list, gives those.
+    """
+    found = list(sentences(text))
+    for sentence in found:
         plain = _BULLET.sub("", sentence)
         words, joint = units(plain)
-        if sum(map(has_letter, words)) < _LEAST_WORDS:
+        if (said := sum(map(has_letter, words))) < _LEAST_WORDS:
+            if said and opens and len(found) == 1:
+                yield "first", plain
             continue
         if is_code_line(plain):
             names = words_of(plain)

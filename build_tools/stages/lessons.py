@@ -76,6 +76,9 @@ def draw_queries(recipe: Recipe, corpus: Corpus, workspace: Workspace, progress:
             updated=corpus.existing,
         )
         progress.say(f"labels     {len(found.pairs):,} pairs of {len(found.queries):,} queries")
+        if found.unknown or found.barred:
+            passed = f"{found.unknown:,} pairs name no document or query; {found.barred:,} queries are of"
+            progress.say(f"           passed over: {passed} the evaluation")
     drawn, stage = _draw(recipe, corpus, found, workspace, progress)
     return Drawn(drawn, _usable(found.pairs if found else (), drawn), stage.key)
 

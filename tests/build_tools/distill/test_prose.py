@@ -124,3 +124,11 @@ def test_nothing_to_say(text: str) -> None:
     """Tables of numbers and lines of marks teach nothing."""
     assert of_sentences(text) == []
     assert list(prose.headings("", text)) == []
+
+
+@pytest.mark.parametrize("text", ["Copper pipe", "Manometer", "- Hex bolt"])
+def test_a_document_of_a_word_or_two(text: str) -> None:
+    """Is its own query: a parts list has nothing else. Two words among sentences, or a number, are none."""
+    assert of_sentences(text, opens=True) == [("first", text.removeprefix("- "))]
+    assert of_sentences(text) == []
+    assert of_sentences("3.5", opens=True) == []
