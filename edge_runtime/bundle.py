@@ -8,7 +8,6 @@ has searched wrongly without a word, on damaged files. Whoever views a mapping g
 from __future__ import annotations
 
 import contextlib
-import json
 import mmap
 import os
 import stat
@@ -202,21 +201,7 @@ def digest(directory: Path) -> str:
     Raises:
         BundleError: no such file, or it cannot be read.
     """
-    return _sha256_of_few(_small(directory / manifests.FILENAME, manifests.MAX_BYTES))
-
-
-def ladder(manifest: Manifest) -> str:
-    """The sha256 of what the time of a search depends on, apart from the number of passages.
-
-    That is the kind of index, and of each encoder its files, its tokenizer and how they are asked. A bundle
-    whose documents were updated has the same.
-    """
-    sums = {entry.path: entry.sha256 for entry in manifest.files}
-    rungs = [
-        [spec.id, spec.prompt, spec.max_tokens, *(sums[member] for member in (*spec.members, spec.tokenizer))]
-        for spec in manifest.encoders
-    ]
-    return _sha256_of_few(json.dumps([manifest.index.search, rungs]).encode())
+    return sha256_of_few(_small(directory / manifests.FILENAME, manifests.MAX_BYTES))
 
 
 def check_files(root: Path, manifest: Manifest, *, verify: Verification) -> None:
@@ -258,7 +243,7 @@ def _small(path: Path, most: int) -> bytes:
     return data
 
 
-def _sha256_of_few(data: bytes) -> str:
+def sha256_of_few(data: bytes) -> str:
     """By CPython's own code, where it has that: OpenSSL, which hashlib brings, costs 4 MB and time."""
     for module in ("_sha2", "_sha256"):  # from 3.12 on; before
         with contextlib.suppress(ImportError):

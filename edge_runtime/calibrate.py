@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 
-from edge_runtime import cpu, device, device_config, encoders, state
+from edge_runtime import cpu, device, device_config, encoders, ladder, state
 from edge_runtime.bench import queries as query_file
 from edge_runtime.bench import report, rung
 from edge_runtime.bench.options import BUDGET_MS, CALIBRATION_SEARCHES
@@ -20,7 +20,7 @@ from edge_runtime.bench.report import Latency
 from edge_runtime.bench.rung import Task
 from edge_runtime.bench.stopwatch import Progress, no_progress
 from edge_runtime.bench.table import columns
-from edge_runtime.bundle import Bundle, ladder
+from edge_runtime.bundle import Bundle
 from edge_runtime.errors import EngineError, Error, QueryError
 from edge_runtime.manifest import EncoderSpec, Manifest
 from edge_runtime.process import NoAnswerError
@@ -173,7 +173,7 @@ def _calibration(
     bundle: Bundle, rungs: tuple[Rung, ...], *, budget_ms: float, cpu: str | None
 ) -> Calibration:
     return Calibration(
-        bundle=ladder(bundle.manifest),
+        bundle=ladder.digest(bundle.manifest),
         encoder=choose(rungs, bundle.manifest, budget_ms=budget_ms).id,
         budget_ms=budget_ms,
         rungs=rungs,

@@ -9,8 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from edge_runtime import cpu, encoders, state
-from edge_runtime.bundle import digest, ladder
+from edge_runtime import cpu, encoders, ladder, state
+from edge_runtime.bundle import digest
 from edge_runtime.device_config import DEFAULT, DeviceConfig
 from edge_runtime.encoder_spec import AUTO
 from edge_runtime.errors import BundleError, StateError
@@ -75,7 +75,7 @@ def _calibration(manifest: Manifest, directory: Path | None) -> Calibration | No
     known = state.read(manifest.name)
     if not known.calibrations:
         return None
-    found = known.calibration(ladder(manifest), manifest.index.count)
+    found = known.calibration(ladder.digest(manifest), manifest.index.count)
     if found is None and directory and any(older.passages is None for older in known.calibrations):
         return known.calibration(digest(directory))
     return found

@@ -230,8 +230,11 @@ def _doctor(options: argparse.Namespace) -> None:
 
     manifest = read_manifest(options.bundle) if options.bundle else None
     asked, config = doctor.configuration()
-    probes = probe.accelerated(options.bundle, config) if options.bundle else ()
-    findings = (*doctor.examine(device.describe(), device.condition(), manifest, probes=probes), asked)
+    signed = doctor.signature(Path(options.bundle), config) if options.bundle else None
+    trusted = options.bundle and (signed is None or signed.level == "good")
+    probes = probe.accelerated(options.bundle, config) if trusted else ()
+    findings = [*doctor.examine(device.describe(), device.condition(), manifest, probes=probes), asked]
+    findings += [signed] if signed else []
     if options.json:
         print(to_json({"findings": [dataclasses.asdict(finding) for finding in findings]}))
     else:

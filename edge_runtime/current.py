@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import os
 import threading
 import time
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from weakref import WeakSet
 
 from edge_runtime.errors import ClosedError, DeviceWarning, Error
+from edge_runtime.forks import renew_in_forks
 from edge_runtime.gate import closed
 from edge_runtime.parts import Parts
 from edge_runtime.source import Identity, Source
@@ -39,7 +38,7 @@ class Current:
         # One thread at a time opens another, and a signal handler may do so in the middle of it: hence the R.
         self._exchanging = threading.RLock()
         self._looking = threading.Lock()  # held while a thread of ours looks for another
-        _ALL.add(self)
+        renew_in_forks(self)
         self._closed = False
         self._failed: Identity | None = _NO_BUNDLE  # what a follower could not open,
         self._pause, self._again = 0.0, 0.0  # how long it waits, and until when
@@ -125,12 +124,13 @@ class Current:
             self.exchange()
         except ClosedError:
             pass
-        except Exception as error:
-            if self._put_off(there) and isinstance(error, Error):  # may raise it: what filters say counts
+        except Error as error:
+            if self._put_off(there):  # before the warning, which may be raised: what filters say counts
                 text = f"{error}; the bundle that was open goes on answering"
                 warnings.warn(text, DeviceWarning, stacklevel=1)
-            if not isinstance(error, Error):
-                raise
+        except Exception:
+            self._put_off(there)
+            raise
         finally:
             self._looking.release()
 
@@ -148,14 +148,3 @@ class Current:
     def renew(self) -> None:
         """To be called in a forked process, where the thread that had another opened is no more."""
         self._exchanging, self._looking = threading.RLock(), threading.Lock()
-
-
-_ALL: WeakSet[Current] = WeakSet()
-
-
-def _renew_all() -> None:
-    for current in _ALL:
-        current.renew()
-
-
-os.register_at_fork(after_in_child=_renew_all)

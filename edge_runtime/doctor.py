@@ -9,12 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
 from edge_runtime import choice, cpu, device_config, encoders, faiss_library, languages
+from edge_runtime.bundle import check_signer
 from edge_runtime.device import Condition, Device
 from edge_runtime.device_config import DeviceConfig
-from edge_runtime.errors import ConfigError
+from edge_runtime.errors import ConfigError, SignatureError
 from edge_runtime.manifest import EncoderSpec, Manifest
 from edge_runtime.probe import Probe
 
@@ -69,14 +71,22 @@ def examine(
     """Everything that can be told of the device, and of the bundle on it where one is given.
 
     Args:
-        probes: of those encoders of the bundle that were loaded to see what they run on; or why none was.
+        probes: of those encoders of the bundle that were loaded to see what they run on.
     """
     findings = [*_system(device), *_clock(device, condition)]
     if manifest is not None:
-        findings += _signature(probes)
         findings += [*_engines(device, manifest, probes), *_libraries(manifest)]
         findings.append(_memory(device, condition, manifest))
     return tuple(findings)
+
+
+def signature(directory: Path, config: DeviceConfig) -> Finding | None:
+    """Whether this device would open a bundle, by who signed it; None where it takes any."""
+    try:
+        check_signer(directory, config.keys)
+    except SignatureError as error:
+        return Finding("problem", "signature", str(error))
+    return Finding("good", "signature", "by a key that this device trusts") if config.keys else None
 
 
 def _system(device: Device) -> Iterator[Finding]:
@@ -111,13 +121,6 @@ def _clock(device: Device, condition: Condition) -> Iterator[Finding]:
         yield Finding(
             "warning", "clock", "governor powersave; questions that come seldom are answered slowly"
         )
-
-
-def _signature(probes: Sequence[Probe]) -> Iterator[Finding]:
-    """Of a bundle that this device would not open."""
-    for probe in probes:
-        if probe.encoder is None:
-            yield Finding("problem", "signature", "; ".join(probe.problems))
 
 
 def _engines(device: Device, manifest: Manifest, probes: Sequence[Probe]) -> Iterator[Finding]:

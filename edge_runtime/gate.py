@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from weakref import WeakSet
 
 from edge_runtime.errors import ClosedError
+from edge_runtime.forks import renew_in_forks
 
 _LOOK_AGAIN = (
     0.1  # seconds: an exception from a signal handler may keep the last one from saying that it left
@@ -37,7 +36,7 @@ class Gate:
         self._open = True
         self._abandoned = False  # by those inside, in a fork
         self._free: Callable[[], object] | None = None  # what the last of them calls
-        _GATES.add(self)
+        renew_in_forks(self)
 
     @contextmanager
     def passage(self) -> Iterator[None]:
@@ -121,14 +120,3 @@ class Gate:
         free, self._free = self._free, None
         if free is not None:
             free()
-
-
-_GATES: WeakSet[Gate] = WeakSet()
-
-
-def _renew_all() -> None:
-    for gate in _GATES:
-        gate.renew()
-
-
-os.register_at_fork(after_in_child=_renew_all)

@@ -10,25 +10,24 @@ import os
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
 from edge_runtime import device_config, encoders, process
-from edge_runtime.bundle import Bundle, check_signer
+from edge_runtime.bundle import Bundle
 from edge_runtime.device_config import DeviceConfig
-from edge_runtime.errors import DeviceWarning, Error, SignatureError
+from edge_runtime.errors import DeviceWarning, Error
 
 
 @dataclass(frozen=True, slots=True)
 class Probe:
-    """One encoder, loaded; or the bundle, which nobody who is trusted has signed.
+    """One encoder, loaded.
 
     Attributes:
-        encoder: its id; None for a bundle that would not open, and of which nothing was loaded.
+        encoder: its id.
         engine: as `Encoder.engine`; None when it could not be loaded.
         problems: what of the configuration could not be had, and why; or why it could not be loaded.
     """
 
-    encoder: str | None
+    encoder: str
     engine: str | None
     problems: tuple[str, ...]
 
@@ -37,16 +36,12 @@ def accelerated(directory: str | os.PathLike[str], config: DeviceConfig) -> tupl
     """The encoders of a bundle that `config` wants on something else than the CPU.
 
     Args:
-        directory: the bundle; its signer is checked and every file hashed before an engine sees one.
+        directory: the bundle, whose signer was checked; every file is hashed before an engine sees one.
         config: the device's, as it was read.
 
     Raises:
         BundleError: the bundle cannot be used.
     """
-    try:
-        check_signer(Path(os.fsdecode(directory)), config.keys)
-    except SignatureError as error:
-        return (Probe(None, None, (str(error),)),)
     if not any(config.accelerators(kind) for kind in ("onnx", "tflite")):
         return ()
     bundle = Bundle.open(directory, verify="full")

@@ -63,7 +63,7 @@ class Calibration:
     """The result of measuring all encoders of one bundle.
 
     Attributes:
-        bundle: what was measured, as `bundle.ladder` gives it; where `passages` is None, written by an older
+        bundle: what was measured, as `ladder.digest` gives it; where `passages` is None, written by an older
             runtime, the sha256 of the bundle's manifest.yaml.
         encoder: the one that was chosen for `budget_ms`.
         rungs: those that could be measured, in the manifest's order.

@@ -11,7 +11,8 @@ import os
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from weakref import WeakSet
+
+from edge_runtime.forks import renew_in_forks
 
 _LOOK_AGAIN = (
     1.0  # seconds: an exception from a signal handler may keep one that leaves from calling the next
@@ -29,7 +30,7 @@ class Turnstile:
         """As many `permits` as this process has processors when None."""
         self._permits = permits or len(os.sched_getaffinity(0))
         self._line: dict[threading.Lock, None] = {}  # in the order of their coming
-        _TURNSTILES.add(self)
+        renew_in_forks(self)
 
     @contextmanager
     def turn(self) -> Iterator[None]:
@@ -61,14 +62,3 @@ class Turnstile:
         for ticket in self._first():
             with suppress(RuntimeError):  # it has not been waiting
                 ticket.release()
-
-
-_TURNSTILES: WeakSet[Turnstile] = WeakSet()
-
-
-def _renew_all() -> None:
-    for turnstile in _TURNSTILES:
-        turnstile.renew()
-
-
-os.register_at_fork(after_in_child=_renew_all)

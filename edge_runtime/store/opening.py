@@ -73,8 +73,9 @@ def _opened(directory: Path, held: int, verify: Verification) -> Bundle:
 def _count(name: str) -> None:
     """One more try, or the way back after the last."""
     try:
-        trial = state.read(name).trial_of(layout.target(name, layout.CURRENT))
-        if trial is None or _in_use(name):
+        directory = layout.current(name)
+        trial = state.read(name).trial_of(directory.name) if directory else None
+        if directory is None or trial is None or _in_use(directory):
             return
     except (OSError, StateError, StoreError):
         return
@@ -85,11 +86,8 @@ def _count(name: str) -> None:
     _roll_back(name, trial.bundle, trial.limit)
 
 
-def _in_use(name: str) -> bool:
-    """Whether a process has the current bundle open, this one among them."""
-    directory = layout.current(name)
-    if directory is None:
-        return False
+def _in_use(directory: Path) -> bool:
+    """Whether a process has that bundle open, this one among them."""
     with lock.unused(directory) as free:
         return not free
 

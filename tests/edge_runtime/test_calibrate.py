@@ -19,10 +19,10 @@ import edge_runtime
 from edge_runtime import cpu, encoders, schema, state
 from edge_runtime import manifest as manifests
 from edge_runtime.bench import rung as bench_rung
-from edge_runtime.bundle import ladder as digest_of
 from edge_runtime.bundle import sha256
 from edge_runtime.calibrate import Outcome, Skipped, calibrate, choose, table
 from edge_runtime.errors import BundleError, EngineError, Error, IntegrityError, QueryError, StateError
+from edge_runtime.ladder import digest as digest_of
 from edge_runtime.manifest import EncoderCost, EncoderQuality, EncoderSpec, Manifest
 from edge_runtime.state import Calibration, Rung, State
 

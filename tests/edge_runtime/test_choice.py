@@ -16,9 +16,9 @@ import edge_runtime
 from edge_runtime import choice, cpu, encoders, state
 from edge_runtime import manifest as manifests
 from edge_runtime.bundle import digest
-from edge_runtime.bundle import ladder as digest_of
 from edge_runtime.choice import Choice
 from edge_runtime.errors import EngineError, QueryError
+from edge_runtime.ladder import digest as digest_of
 from edge_runtime.state import Calibration, Rung
 from edge_runtime.version import __version__
 

@@ -8,10 +8,11 @@ from typing import Any
 
 import pytest
 
-from edge_runtime import cpu, device_config, doctor, encoders, faiss_library, probe, process, state
-from edge_runtime.bundle import ladder, read_manifest
+from edge_runtime import cpu, device_config, doctor, encoders, faiss_library, ladder, probe, state
+from edge_runtime.bundle import read_manifest
+from edge_runtime.cli import main
 from edge_runtime.device import Condition, Device, Throttling
-from edge_runtime.device_config import Delegate, DeviceConfig, TfliteConfig
+from edge_runtime.device_config import DeviceConfig
 from edge_runtime.doctor import Finding
 from edge_runtime.encoders import tflite
 from edge_runtime.manifest import PQ_FILES, EncoderSpec, Manifest
@@ -144,20 +145,21 @@ def test_what_would_really_run(manifest: Manifest, two_engines: Path, home: Path
 
 
 def test_a_bundle_that_nobody_trusted_has_signed(
-    manifest: Manifest, two_engines: Path, monkeypatch: pytest.MonkeyPatch
+    two_engines: Path, home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """It would not open, so its models are not loaded; where none would be it is told all the same."""
-    monkeypatch.setattr(process, "call", None)
+    """It would not open, so its models are not loaded, and that is a problem."""
+    monkeypatch.setattr(probe, "accelerated", None)
     key = PublicKey(bytes(8), bytes(32))
-    delegates = TfliteConfig((Delegate("/missing.so"),))
-    for config in (DeviceConfig(), DeviceConfig(tflite=delegates)):
-        (found,) = probe.accelerated(two_engines, replace(config, trusted_keys=(key.line(),)))
-        assert (found.encoder, found.engine) == (None, None)
-        findings = doctor.examine(PI, COOL, manifest, probes=[found])
-        (bad,) = [each for each in findings if each.level != "good"]
-        expected = f"{two_engines}: not signed; this device trusts {key}"
-        assert (bad.level, bad.about) == ("problem", "signature")
-        assert bad.text.startswith(expected)
+    home.mkdir(exist_ok=True)
+    (home / "device.yaml").write_text(f"trusted_keys: ['{key.line()}']\n", "utf-8")
+    assert main(["doctor", str(two_engines)]) == 1
+    expected = f"problem  signature: {two_engines}: not signed; this device trusts {key}"
+    assert any(line.startswith(expected) for line in capsys.readouterr().out.splitlines())
+
+
+def test_a_device_that_takes_any_bundle(two_engines: Path) -> None:
+    """Says nothing of signatures."""
+    assert doctor.signature(two_engines, DeviceConfig()) is None
 
 
 def test_an_encoder_that_cannot_be_loaded(manifest: Manifest) -> None:
@@ -213,7 +215,7 @@ def test_memory_is_that_of_the_calibrated_encoder(manifest: Manifest, home: Path
     assert "end other programs" in told("problem", "memory", manifest, condition=just)
     rung = Rung(static.id, str(encoders.engine(static)), p50_ms=1.0, p99_ms=2.0)
     calibration = Calibration(
-        bundle=ladder(manifest),
+        bundle=ladder.digest(manifest),
         encoder=static.id,
         budget_ms=10.0,
         rungs=(rung,),
